@@ -1,0 +1,220 @@
+"""Time, and what is due when. The only file that reads the time (I12).
+
+Everything that happens later (an alarm, a retry, an eviction, a time limit) is an entry in one
+queue, so a test that moves the clock moves all of it, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+RECHECK_SECONDS: Final = 60.0  # the longest sleep: a wall clock may be set forward meanwhile
+
+Settle = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Clock(Protocol):
+    """Where the runtime gets its time from."""
+
+    def time(self) -> float:
+        """Return the time now, in seconds since the epoch."""
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` on the running loop once `time()` has reached `when`, never earlier."""
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` in so many seconds from now."""
+
+
+@dataclass(order=True, slots=True)
+class Timer:
+    """One thing that is due. Timers of the same time ring in the order they were set."""
+
+    when: float
+    number: int
+    callback: Callable[[], object] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Make it not happen. Harmless when it has happened."""
+        self.callback = None
+
+    def ring(self) -> None:
+        """Do it, unless it was cancelled or has been done."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
+
+
+class DueQueue:
+    """What is due, earliest first. Pure: it is told the time."""
+
+    def __init__(self) -> None:
+        self._heap: list[Timer] = []
+        self._count = 0
+
+    def add(self, when: float, callback: Callable[[], object]) -> Timer:
+        self._count += 1
+        timer = Timer(when, self._count, callback)
+        heapq.heappush(self._heap, timer)
+        return timer
+
+    def earliest(self) -> float | None:
+        """When the next thing is due; None if nothing is."""
+        while self._heap and self._heap[0].callback is None:
+            heapq.heappop(self._heap)
+        return self._heap[0].when if self._heap else None
+
+    def pop_due(self, now: float) -> Timer | None:
+        """Take out the earliest timer that is due at `now`."""
+        earliest = self.earliest()
+        if earliest is None or earliest > now:
+            return None
+        return heapq.heappop(self._heap)
+
+
+class SystemClock:
+    """The machine's time. Needs a running loop only while something is due."""
+
+    def __init__(self) -> None:
+        self._due = DueQueue()
+        self._wake: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0
+
+    def time(self) -> float:
+        return time.time()
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        timer = self._due.add(when, callback)
+        if self._wake is None or when < self._wake_at:
+            self._arm()
+        return timer
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        # A span, unlike a date, isn't touched by somebody setting the machine's clock.
+        timer = Timer(self.time() + seconds, 0, callback)
+        asyncio.get_running_loop().call_later(seconds, timer.ring)
+        return timer
+
+    def _arm(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        earliest = self._due.earliest()
+        if earliest is None:
+            return
+        delay = min(max(0.0, earliest - self.time()), RECHECK_SECONDS)
+        self._wake_at = earliest
+        self._wake = asyncio.get_running_loop().call_later(delay, self._ring_due)
+
+    def _ring_due(self) -> None:
+        self._wake = None
+        # Only what is due by now: a timer that sets another for "now" must not starve the loop.
+        now = self.time()
+        while (timer := self._due.pop_due(now)) is not None:
+            timer.ring()
+        self._arm()
+
+
+class ManualClock:
+    """A clock that stands still until it is told to move. For tests.
+
+    Args:
+        settle: Waits until all that has been set in motion has come to rest.
+        start: What it shows first. The default is the machine's time, so that a moment
+            computed by other means (``time.time() + 60``) lies where the test expects it.
+    """
+
+    def __init__(self, settle: Settle, start: float | None = None) -> None:
+        self._now = time.time() if start is None else start
+        self._due = DueQueue()
+        self._settle = settle
+        self._moves: deque[asyncio.Task[None]] = deque()
+        self._waiting: list[Callable[[], object]] = []
+
+    def time(self) -> float:
+        return self._now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        timer = self._due.add(when, callback)
+        if when <= self._now:
+            asyncio.get_running_loop().call_soon(self._ring_next, self._now)
+        return timer
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return self.call_at(self._now + seconds, callback)
+
+    def advance(self, seconds: float | timedelta) -> Awaitable[None]:
+        """Move the clock, and do on the way what is due, in order, each at its own time.
+
+        Await it to have all the consequences: handlers finished, commits durable, and whatever
+        these made due in turn. Without ``await`` it happens before whatever the test asks of
+        an object next.
+        """
+        span = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        if span < 0:
+            raise ValueError(f"the clock can't be moved back by {-span} s")
+        before = self._moves[-1] if self._moves else None
+        move = asyncio.get_running_loop().create_task(self._move(span, before), context=Context())
+        self._moves.append(move)
+        return move
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether `advance` was called, and isn't done."""
+        return bool(self._moves)
+
+    async def stand_still(self) -> None:
+        """Return when the moves that have been asked for are done."""
+        while self._moves:
+            await asyncio.shield(self._moves[-1])
+
+    def when_still(self, callback: Callable[[], object]) -> None:
+        """Call `callback` after the moves that have been asked for."""
+        self._waiting.append(callback)
+
+    async def _move(self, span: float, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        target = self._now + span
+        await self._settle()
+        while self._ring_next(target):
+            await self._settle()
+        self._now = target
+        self._moves.popleft()
+        if not self._moves:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback()
+
+    def _ring_next(self, until: float) -> bool:
+        timer = self._due.pop_due(until)
+        if timer is None:
+            return False
+        self._now = max(self._now, timer.when)
+        timer.ring()
+        return True
+
+
+def moment(when: float | datetime | timedelta, now: float) -> float:
+    """Return `when` in seconds since the epoch; a timedelta counts from `now`.
+
+    Raises:
+        TypeError: If it is a datetime without a time zone, or no time at all.
+    """
+    if isinstance(when, timedelta):
+        return now + when.total_seconds()
+    if isinstance(when, datetime):
+        if when.tzinfo is None:
+            raise TypeError(f"{when!r} has no time zone; use datetime.now(UTC) or similar")
+        return when.timestamp()
+    if isinstance(when, bool) or not isinstance(when, int | float):
+        raise TypeError(f"expected seconds, an aware datetime or a timedelta, not {when!r}")
+    return float(when)

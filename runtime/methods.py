@@ -1,0 +1,172 @@
+"""Which methods of a class may be called through a stub, and with what.
+
+A class is read once, when it is bound. Calls then cost a table look-up, a copy of each argument,
+and a check against its annotation; for ``str``, ``int`` and their like that is one comparison.
+Values are checked, never coerced: ``"5"`` is no ``int``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, get_type_hints
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from runtime.wire import Refer, copied
+
+Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+Check: TypeAlias = Callable[[Any], Any]
+
+RESERVED: Final = frozenset(
+    "fetch alarm web_socket_message web_socket_close web_socket_error connect dup".split()
+)
+_PRIVATE_MARK: Final = "_rpc_private"
+_EXACT: Final = frozenset({str, int, float, bool, bytes, type(None)})
+# The base class's own: its handlers are reserved, and its fields are nobody's business.
+_FIELDS: Final = frozenset({"ctx", "env", "migrations"})
+_OWN_TO_STUBS: Final = frozenset({"id", "name"})
+_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def rpc_private(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Hide a public method from stubs; the object's own code may still call it."""
+    setattr(method, _PRIVATE_MARK, True)
+    return method
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a method."""
+
+    what: str
+    """What messages call it: ``ChatRoom.post() argument 'text'``."""
+    check: Check | None
+    """Checks a value and returns it, or raises. None allows anything."""
+
+    def accept(self, value: Any, refer: Refer) -> Any:
+        return _checked(copied(value, self.what, refer), self.check, self.what)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method that may be called through a stub."""
+
+    name: str
+    """With its class, as messages name it: ``ChatRoom.post``."""
+    signature: inspect.Signature
+    """Without ``self``."""
+    parameters: dict[str, Parameter]
+    simple: tuple[Parameter, ...] | None
+    """The same if all are positional and required: then nothing needs binding."""
+    result: Parameter
+    is_async: bool
+
+    def accept(self, args: tuple[Any, ...], kwargs: dict[str, Any], refer: Refer) -> Arguments:
+        """Return the arguments as the object gets them: bound, copied and checked.
+
+        Raises:
+            TypeError: If one is missing, unknown, of the wrong type or not to be sent.
+            ValueError: If one is too large.
+        """
+        if not kwargs and self.simple is not None and len(args) == len(self.simple):
+            pairs = zip(self.simple, args, strict=True)
+            return tuple([parameter.accept(value, refer) for parameter, value in pairs]), kwargs
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = self.parameters[name].accept(value, refer)
+        return bound.args, bound.kwargs
+
+    def answer(self, result: Any, refer: Refer) -> Any:
+        """Return the result as the caller gets it.
+
+        Raises:
+            TypeError: If the method returned something else than it is declared to.
+        """
+        return self.result.accept(result, refer)
+
+
+def methods_of(cls: type, *, reserved: frozenset[str] = RESERVED) -> dict[str, Method]:
+    """Return what a stub of `cls` may call, by name.
+
+    Raises:
+        TypeError: If an annotation can't be resolved, for instance because its name is
+            imported for type checkers only, or a method has the name of a stub's attribute.
+    """
+    methods = {
+        name: _method(cls, name, function)
+        for name, function in inspect.getmembers(cls, inspect.isfunction)
+        if not (name.startswith("_") or name in reserved or name in _FIELDS)
+        and not hasattr(function, _PRIVATE_MARK)
+    }
+    for name in methods.keys() & _OWN_TO_STUBS:
+        raise TypeError(
+            f"{cls.__name__}.{name}() can't be called: a stub has a {name!r} of its own; give the "
+            "method another name, or mark it @rpc_private"
+        )
+    return methods
+
+
+def _method(cls: type, name: str, function: Callable[..., Any]) -> Method:
+    full_name = f"{cls.__name__}.{name}"
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"{full_name}(): an annotation can't be resolved ({error}); "
+            "import the name for real, not under TYPE_CHECKING"
+        ) from error
+    signature = inspect.signature(function)
+    own = list(signature.parameters.values())[1:]
+    parameters = {
+        parameter.name: Parameter(
+            f"{full_name}() argument {parameter.name!r}",
+            None if parameter.kind in _VARIADIC else _check(hints.get(parameter.name, Any)),
+        )
+        for parameter in own
+    }
+    is_simple = all(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in own)
+    return Method(
+        name=full_name,
+        signature=signature.replace(parameters=own),
+        parameters=parameters,
+        simple=tuple(parameters.values()) if is_simple else None,
+        result=Parameter(f"the result of {full_name}()", _check(hints.get("return", Any))),
+        is_async=inspect.iscoroutinefunction(function),
+    )
+
+
+def _check(annotation: Any) -> Check | None:
+    if annotation in (Any, object):
+        return None
+    try:
+        adapter = TypeAdapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return None  # a stub, an RpcTarget: something that has no values to check
+    if annotation in _EXACT:
+        return _exact(annotation, adapter)
+    return lambda value: adapter.validate_python(value, strict=True)
+
+
+def _exact(kind: type, adapter: TypeAdapter[Any]) -> Check:
+    def check(value: Any) -> Any:
+        return value if type(value) is kind else adapter.validate_python(value, strict=True)
+
+    return check
+
+
+def _checked(value: Any, check: Check | None, what: str) -> Any:
+    try:
+        return value if check is None else check(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = "".join(f"[{step!r}]" for step in first["loc"])
+        given = repr(first["input"])
+        given = given if len(given) <= 80 else f"{given[:77]}..."
+        reason = first["msg"][:1].lower() + first["msg"][1:]
+        raise TypeError(f"{what}{where}: {reason}, not {given}") from None

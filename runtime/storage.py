@@ -1,0 +1,344 @@
+"""What one object remembers: keys and values, SQL, transactions, alarms.
+
+The asynchronous methods are the original's; none of them waits, except `Storage.sync` and
+`Storage.transaction`. Writes need no awaiting to be safe either: what is written without
+yielding to the loop commits together (I4), and nothing that may reveal it leaves before it is
+durable (I3).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, TypeVar
+
+from runtime.alarms import AlarmTable
+from runtime.clock import moment
+from runtime.errors import StorageError
+from runtime.kv import SyncKvStorage
+from runtime.sql import Database
+from runtime.statements import SqlStorage
+
+MAX_KEYS: Final = 128  # in one get_many, put_many or delete_many
+
+T = TypeVar("T")
+
+
+class Surroundings(Protocol):
+    """What an object's storage needs from the object around it."""
+
+    def check(self) -> None:
+        """Raise unless the object's own code is running, and the object is whole."""
+
+    def now(self) -> float:
+        """Return the time."""
+
+    def has_alarm_handler(self) -> bool:
+        """Whether alarms may be set."""
+
+    def exclusively(self, work: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """Run `work` as a critical section whose failure is the caller's to handle."""
+
+    def emptied(self) -> None:
+        """The database has just become empty: no alarms, no schema."""
+
+    def durable(self) -> Awaitable[None]:
+        """Commit, and return once everything written so far is durable."""
+
+
+class Storage:
+    """An object's durable memory, to be used by the object's own code only.
+
+    Attributes:
+        sql: The database.
+        kv: Keys and values, without ``await``. The same data as `get` and `put` see.
+
+    Raises:
+        OutsideObject: From every method, if no code of the object is running.
+        ObjectReset: From every method, once the object is broken.
+    """
+
+    def __init__(self, database: Database, alarms: AlarmTable, around: Surroundings) -> None:
+        self.sql = SqlStorage(database, around.check)
+        self.kv = SyncKvStorage(database, around.check)
+        self._database = database
+        self._alarms = alarms
+        self._around = around
+        self._transactions: list[Transaction] = []
+
+    # Keys and values.
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """Return a copy of the value under `key`, or `default`."""
+        return self.kv.get(key, default)
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the values of up to 128 keys, in the order of the keys; missing ones left out."""
+        _limit(keys)
+        missing = object()
+        found = ((key, self.kv.get(key, missing)) for key in sorted(set(keys)))
+        return {key: value for key, value in found if value is not missing}
+
+    async def put(self, key: str, value: Any) -> None:
+        """Keep a copy of `value` under `key`.
+
+        Raises:
+            TypeError: If the value is None, or none that can be stored. Nothing was written.
+        """
+        if value is None:
+            raise TypeError("put() called with None: a missing key reads as None, so delete() it")
+        self.kv.put(key, value)
+
+    async def put_many(self, entries: Mapping[str, Any]) -> None:
+        """Keep up to 128 values, all or none of them. A value of None is left out."""
+        if not isinstance(entries, Mapping):
+            raise TypeError(f"put_many() takes a mapping of keys to values, not {entries!r}")
+        _limit(entries)
+
+        def put_all() -> None:
+            for key, value in entries.items():
+                if value is not None:
+                    self.kv.put(key, value)
+
+        self.transaction_sync(put_all)
+
+    async def delete(self, key: str) -> bool:
+        """Forget `key`, and return whether there was such a key."""
+        return self.kv.delete(key)
+
+    async def delete_many(self, keys: Sequence[str]) -> int:
+        """Forget up to 128 keys, and return how many there were."""
+        _limit(keys)
+        return sum(self.kv.delete(key) for key in set(keys))
+
+    async def list(
+        self,
+        *,
+        start: str | None = None,
+        start_after: str | None = None,
+        end: str | None = None,
+        prefix: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> dict[str, Any]:
+        """Return keys and values in order. The options are those of `SyncKvStorage.list`."""
+        return dict(
+            self.kv.list(
+                start=start,
+                start_after=start_after,
+                end=end,
+                prefix=prefix,
+                reverse=reverse,
+                limit=limit,
+            )
+        )
+
+    async def delete_all(self) -> None:
+        """Forget everything: tables, keys, alarms. The object goes on with an empty database,
+        its `migrations` applied anew.
+
+        Raises:
+            StorageError: Inside a transaction. Nothing was deleted.
+        """
+        self._around.check()
+        if self._database.in_transaction:
+            raise StorageError("Cannot call delete_all() within a transaction")
+        self._database.wipe()
+        self._around.emptied()
+
+    # Transactions.
+
+    async def transaction(self, closure: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `closure` alone, and commit all of its writes or none.
+
+        Nothing else of the object runs meanwhile, for at most 30 seconds. Every write counts,
+        whether made through the closure's argument or through the storage. What was written
+        before has been committed already.
+
+        Raises:
+            SqlError: If constraints are violated at the end. Everything was rolled back.
+            BaseException: Whatever the closure raises; everything was rolled back.
+        """
+        self._around.check()
+        return await self._around.exclusively(lambda: self._transact(closure))
+
+    async def _transact(self, closure: Callable[[Transaction], Awaitable[T]]) -> T:
+        if not self._transactions:
+            self._database.commit()  # what this step wrote before stands on its own
+        transaction = Transaction(self)
+        self._transactions.append(transaction)
+        self._database.enter()
+        try:
+            result: Any = closure(transaction)
+            if inspect.isawaitable(result):
+                result = await result
+        except BaseException:
+            transaction._end("rolled back", keep=False)
+            raise
+        transaction._end("already committed", keep=True)
+        if not self._transactions:
+            self._database.commit()
+        return result  # type: ignore[no-any-return]
+
+    def transaction_sync(self, closure: Callable[[], T]) -> T:
+        """Run `closure` and keep all of its writes or none.
+
+        They commit with the other writes of this step. `closure` may not be ``async``: what
+        it would do after its first ``await`` is no part of it.
+
+        Raises:
+            Exception: Whatever the closure raises; everything it wrote was rolled back.
+        """
+        self._around.check()
+        self._database.enter()
+        try:
+            result = closure()
+        except BaseException:
+            self._database.leave(keep=False)
+            raise
+        self._database.leave(keep=True)
+        return result
+
+    async def sync(self) -> None:
+        """Return once all writes made so far are durable."""
+        self._around.check()
+        await self._around.durable()
+
+    # Alarms.
+
+    async def get_alarm(self, *, name: str | None = None) -> float | None:
+        """Return when the alarm is set for, in seconds since the epoch, or None.
+
+        While its handler runs that is None, unless the handler has set it anew.
+        """
+        self._around.check()
+        return self._alarms.get(name)
+
+    async def set_alarm(
+        self, when: float | datetime | timedelta, *, name: str | None = None
+    ) -> None:
+        """Have `alarm` called at `when`: at least once, and never before.
+
+        The alarm replaces the one of the same name. It commits and rolls back with the other
+        writes of this step.
+
+        Args:
+            when: Seconds since the epoch, an aware datetime, or a timedelta from now. What is
+                past counts as now.
+
+        Raises:
+            TypeError: If that is no such time, or the class has no `alarm` method.
+            ValueError: If the name is empty.
+        """
+        self._around.check()
+        if not self._around.has_alarm_handler():
+            raise TypeError(
+                "Your Durable Object class must have an alarm() handler in order to call "
+                "set_alarm()"
+            )
+        if name == "":
+            raise ValueError("an alarm's name can't be empty; leave it out for the one alarm")
+        now = self._around.now()
+        time = moment(when, now)
+        if time <= 0:
+            raise TypeError("set_alarm() cannot be called with an alarm time <= 0")
+        self._alarms.set(name, max(time, now))
+
+    async def delete_alarm(self, *, name: str | None = None) -> None:
+        """Unset the alarm, or the one that waits for its next try."""
+        self._around.check()
+        self._alarms.delete(name)
+
+    async def list_alarms(self) -> dict[str | None, float]:
+        """Return all alarms that are set, with their times; the one without a name under None."""
+        self._around.check()
+        return self._alarms.all()
+
+
+class Transaction:
+    """A transaction that is running: its own view of the storage, and `rollback`."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._ended: str | None = None
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """As `Storage.get`, what this transaction has written included."""
+        return await self._open("get").get(key, default)
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
+        """As `Storage.get_many`."""
+        return await self._open("get").get_many(keys)
+
+    async def put(self, key: str, value: Any) -> None:
+        """As `Storage.put`."""
+        await self._open("put").put(key, value)
+
+    async def put_many(self, entries: Mapping[str, Any]) -> None:
+        """As `Storage.put_many`."""
+        await self._open("put").put_many(entries)
+
+    async def delete(self, key: str) -> bool:
+        """As `Storage.delete`."""
+        return await self._open("delete").delete(key)
+
+    async def delete_many(self, keys: Sequence[str]) -> int:
+        """As `Storage.delete_many`."""
+        return await self._open("delete").delete_many(keys)
+
+    async def list(self, **options: Any) -> dict[str, Any]:
+        """As `Storage.list`."""
+        return await self._open("list").list(**options)
+
+    async def get_alarm(self, *, name: str | None = None) -> float | None:
+        """As `Storage.get_alarm`."""
+        return await self._open("get_alarm").get_alarm(name=name)
+
+    async def set_alarm(
+        self, when: float | datetime | timedelta, *, name: str | None = None
+    ) -> None:
+        """As `Storage.set_alarm`."""
+        await self._open("set_alarm").set_alarm(when, name=name)
+
+    async def delete_alarm(self, *, name: str | None = None) -> None:
+        """As `Storage.delete_alarm`."""
+        await self._open("delete_alarm").delete_alarm(name=name)
+
+    def rollback(self) -> None:
+        """Undo all of it now. The closure goes on, and its result is still returned.
+
+        Raises:
+            StorageError: If a transaction inside this one is running, or this one is over.
+        """
+        if self._ended != "rolled back":
+            self._open("rollback")
+            if self._storage._transactions[-1] is not self:
+                raise StorageError(
+                    "Cannot roll back an outer transaction while a nested transaction is still "
+                    "running."
+                )
+            self._end("rolled back", keep=False)
+
+    def _open(self, operation: str) -> Storage:
+        if self._ended == "rolled back":
+            raise StorageError(f"Cannot {operation}() on rolled back transaction")
+        if self._ended is not None:
+            raise StorageError(
+                f"Cannot call {operation}() on transaction that has already committed: did you "
+                "move `txn` outside of the closure?"
+            )
+        return self._storage
+
+    def _end(self, how: str, *, keep: bool) -> None:
+        if self._ended is None:
+            self._ended = how
+            self._storage._transactions.remove(self)
+            self._storage._database.leave(keep=keep)
+
+
+def _limit(keys: Sequence[str] | Mapping[str, Any]) -> None:
+    if len(keys) > MAX_KEYS:
+        raise ValueError(
+            f"Maximum number of key value pairs is {MAX_KEYS}. {len(keys)} pairs were provided."
+        )

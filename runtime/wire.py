@@ -1,0 +1,270 @@
+"""What may cross from one object to another, or to disk, and how it is copied on the way (I9).
+
+Two forms of the same rule. `copied` is for calls in one process: the receiver gets a value
+that shares nothing changeable with the sender's. `encode` and `decode` are for what is kept
+(KV values, attachments): MessagePack, with extension types for what it lacks.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
+from functools import lru_cache
+from traceback import format_exception
+from typing import Any, Final, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel
+
+from runtime.errors import RemoteError, RemoteTraceback, crosses_as_itself
+
+MAX_BYTES: Final = 32 * 1024 * 1024  # of the arguments of one call, or of its result
+MAX_DEPTH: Final = 100  # of values within values; also what catches one that contains itself
+
+# Neither copied nor looked into.
+_ATOMS: Final = frozenset({type(None), bool, int, float, UUID, Decimal, datetime})
+
+
+class ByReference(Protocol):
+    """Something that crosses as itself: the receiver talks to the sender's own."""
+
+    crosses_by_reference: bool
+
+
+Refer = Callable[[Any], ByReference | None]
+"""Makes a reference to a function or an `RpcTarget`; None for anything else."""
+
+
+def copied(value: Any, what: str, refer: Refer | None = None) -> Any:
+    """Return `value` as its receiver gets it. A deeply immutable value is its own copy.
+
+    Args:
+        what: What the value is, for the error message: ``argument 'text'``.
+        refer: Makes the references to what crosses by reference.
+
+    Raises:
+        TypeError: If it is, or contains, something that may not cross.
+        ValueError: If it is larger than 32 MiB or nested too deeply.
+    """
+    kind = type(value)
+    if kind in _ATOMS or (kind is str and len(value) < MAX_BYTES):
+        return value
+    walk = _Walk(what, refer)
+    result = walk.copy(value, 0)
+    if walk.bytes > MAX_BYTES:
+        raise ValueError(
+            "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
+            f"this value was: {walk.bytes} bytes."
+        )
+    return result
+
+
+class _Walk:
+    """One walk through a value."""
+
+    __slots__ = ("bytes", "refer", "what")
+
+    def __init__(self, what: str, refer: Refer | None) -> None:
+        self.what = what
+        self.refer = refer
+        self.bytes = 0
+
+    def copy(self, value: Any, depth: int) -> Any:
+        kind: type = type(value)
+        if kind is str or kind is bytes:
+            self.bytes += len(value)
+            return value
+        self.bytes += 8
+        if kind in _ATOMS:
+            return value
+        if depth > MAX_DEPTH:
+            raise ValueError(f"{self.what} is nested more than {MAX_DEPTH} deep")
+        copy_of, deeper = self.copy, depth + 1
+        if kind is list:
+            return [copy_of(item, deeper) for item in value]
+        if kind is dict:
+            return {copy_of(k, deeper): copy_of(v, deeper) for k, v in value.items()}
+        if kind in (tuple, set, frozenset):
+            return kind([copy_of(item, deeper) for item in value])
+        match _shape(kind):
+            case "model":
+                return self._model(value, deeper)
+            case "dataclass":
+                return self._dataclass(value, deeper)
+            case "whole":
+                return value
+        reference = self.refer(value) if self.refer else None
+        if reference is None:
+            raise TypeError(f"{self.what} can't be sent to another object: {_unsendable(kind)}")
+        return reference
+
+    def _model(self, value: BaseModel, depth: int) -> BaseModel:
+        changed = self._changed(value.__dict__, depth)
+        extra = self._changed(value.model_extra or {}, depth)
+        if not changed and not extra and value.model_config.get("frozen"):
+            return value
+        return value.model_copy(update=changed | extra)
+
+    def _dataclass(self, value: Any, depth: int) -> Any:
+        names = [field.name for field in dataclasses.fields(value)]
+        changed = self._changed({name: getattr(value, name) for name in names}, depth)
+        if not changed and value.__dataclass_params__.frozen:
+            return value
+        twin = copy.copy(value)
+        for name, item in changed.items():
+            object.__setattr__(twin, name, item)  # a frozen one refuses the ordinary way
+        return twin
+
+    def _changed(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
+        changed = {}
+        for name, item in fields.items():
+            twin = self.copy(item, depth)
+            if twin is not item:
+                changed[name] = twin
+        return changed
+
+
+def copied_error(
+    error: BaseException, object_id: str, *, remote: bool = True, traceback: bool = False
+) -> Exception:
+    """Return `error` as the caller of the object gets it.
+
+    Args:
+        remote: Whether the object's code has raised it, and not the runtime.
+        traceback: Send the traceback along, as its ``__cause__``. For development.
+    """
+    twin = _twin(error)
+    twin.__dict__.setdefault("remote", remote)
+    if twin.__dict__.get("durable_object_id") is None:
+        twin.__dict__["durable_object_id"] = object_id
+    if traceback and remote and error.__traceback__ is not None:
+        lines = format_exception(error)
+        twin.__cause__ = RemoteTraceback("".join(lines))
+    return twin
+
+
+def _twin(error: BaseException) -> Exception:
+    kind = type(error)
+    try:
+        args = copied(error.args, "an error")
+    except (TypeError, ValueError):
+        args = None
+    if args is None or not isinstance(error, Exception) or not crosses_as_itself(kind):
+        return RemoteError(kind.__name__, str(error))
+    twin: Exception
+    if kind.__module__ == "builtins":
+        twin = type(error)(*args)
+    else:  # its __init__ may want something else than args
+        twin = type(error).__new__(type(error), *args)
+        twin.args = args
+    for name, value in vars(error).items():
+        with suppress(TypeError, ValueError):  # what can't cross stays behind
+            twin.__dict__[name] = copied(value, name)
+    return twin
+
+
+@lru_cache(maxsize=1024)
+def _shape(kind: type) -> Literal["model", "dataclass", "whole"] | None:
+    if issubclass(kind, BaseModel):
+        return "model"
+    if issubclass(kind, Enum) or getattr(kind, "crosses_by_reference", False):
+        return "whole"
+    return "dataclass" if dataclasses.is_dataclass(kind) else None
+
+
+class _Extension(IntEnum):
+    """MessagePack extension types. The numbers are on people's disks: they never change."""
+
+    BIG_INT = 1
+    TUPLE = 2
+    SET = 3
+    FROZENSET = 4
+    PAIRS = 5
+    DATETIME = 6
+    UUID = 7
+    DECIMAL = 8
+
+
+_CONTAINERS: Final[dict[type, _Extension]] = {
+    tuple: _Extension.TUPLE,
+    set: _Extension.SET,
+    frozenset: _Extension.FROZENSET,
+}
+
+
+def encode(value: Any) -> bytes:
+    """Return `value` as bytes.
+
+    Raises:
+        TypeError: If it is, or contains, something other than None, bool, int, float, str,
+            bytes, list, tuple, set, frozenset, dict, datetime, UUID and Decimal.
+        ValueError: If it is nested too deeply.
+    """
+    return msgspec.msgpack.encode(_packable(value, 0))
+
+
+def decode(data: bytes) -> Any:
+    """Return the value that `encode` made `data` of."""
+    return _decoder.decode(data)
+
+
+def _packable(value: Any, depth: int) -> Any:
+    kind: type = type(value)
+    if kind in (str, bytes, bool, float, type(None)):
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else _extension(_Extension.BIG_INT, str(value))
+    if depth > MAX_DEPTH:
+        raise ValueError(f"the value is nested more than {MAX_DEPTH} deep")
+    deeper = depth + 1
+    if kind is list:
+        return [_packable(item, deeper) for item in value]
+    if kind is dict:
+        if all(type(key) is str for key in value):
+            return {key: _packable(item, deeper) for key, item in value.items()}
+        pairs = [[_packable(k, deeper), _packable(v, deeper)] for k, v in value.items()]
+        return _extension(_Extension.PAIRS, pairs)
+    if kind in _CONTAINERS:
+        return _extension(_CONTAINERS[kind], [_packable(item, deeper) for item in value])
+    if kind is datetime:
+        return _extension(_Extension.DATETIME, value.isoformat())
+    if kind is UUID:
+        return _extension(_Extension.UUID, value.bytes)
+    if kind is Decimal:
+        return _extension(_Extension.DECIMAL, str(value))
+    raise TypeError(f"can't be stored: {_unsendable(kind)}")
+
+
+def _extension(code: _Extension, content: Any) -> msgspec.msgpack.Ext:
+    return msgspec.msgpack.Ext(code.value, msgspec.msgpack.encode(content))
+
+
+def _unpack_extension(code: int, data: memoryview) -> Any:
+    build = _BUILDERS.get(code)
+    if build is None:
+        raise ValueError(f"extension type {code} is unknown; a newer version has written it")
+    return build(_decoder.decode(data))
+
+
+_BUILDERS: Final[dict[int, Callable[[Any], Any]]] = {
+    _Extension.BIG_INT: int,
+    _Extension.TUPLE: tuple,
+    _Extension.SET: set,
+    _Extension.FROZENSET: frozenset,
+    _Extension.PAIRS: dict,
+    _Extension.DATETIME: datetime.fromisoformat,
+    _Extension.UUID: lambda raw: UUID(bytes=raw),
+    _Extension.DECIMAL: Decimal,
+}
+_decoder: Final = msgspec.msgpack.Decoder(ext_hook=_unpack_extension)
+
+
+def _unsendable(kind: type) -> str:
+    hint = "; take its fields instead" if _shape(kind) in ("model", "dataclass") else ""
+    return f"an instance of {kind.__module__}.{kind.__qualname__} is no plain value{hint}"
