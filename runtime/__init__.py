@@ -1,0 +1,40 @@
+"""Durable objects for Python: one named, single-threaded object with a memory of its own.
+
+What an application imports is here, in `runtime.litestar` and in `runtime.testing`. Everything
+else is private to the runtime. README.md in this folder tells how it works.
+"""
+
+from runtime import errors
+from runtime.alarms import AlarmInvocation
+from runtime.config import Migration, RuntimeConfig
+from runtime.fetch import Request, Response
+from runtime.ids import ObjectId
+from runtime.methods import rpc_private
+from runtime.namespace import DurableObjectNamespace, Stub
+from runtime.object import DurableObject, DurableObjectState, RpcTarget
+from runtime.runtime import Runtime
+from runtime.sockets import WebSocket, WebSocketRequestResponsePair
+from runtime.statements import SqlCursor, SqlStorage
+from runtime.storage import Storage
+
+__all__ = [
+    "AlarmInvocation",
+    "DurableObject",
+    "DurableObjectNamespace",
+    "DurableObjectState",
+    "Migration",
+    "ObjectId",
+    "Request",
+    "Response",
+    "RpcTarget",
+    "Runtime",
+    "RuntimeConfig",
+    "SqlCursor",
+    "SqlStorage",
+    "Storage",
+    "Stub",
+    "WebSocket",
+    "WebSocketRequestResponsePair",
+    "errors",
+    "rpc_private",
+]

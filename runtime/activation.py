@@ -1,0 +1,348 @@
+"""One live object: made by its first event, driven step by step, gone when it has been idle.
+
+An activation ties together what the other files are about: the instance and its tasks, the two
+gates, the storage and its commits, the sockets. It doesn't outlive a failure: once something is
+lost it is dropped with all its memory, and the next event makes another (I5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, copy_context
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import get_ident
+from typing import Any, Final, NoReturn, TypeVar
+
+from runtime.alarms import AlarmTable
+from runtime.checkpoints import Checkpoints
+from runtime.clock import Clock
+from runtime.commits import GatedCommits
+from runtime.errors import ObjectReset, OutsideObject, SqlError, StorageError
+from runtime.gates import InputGate, OutputGate
+from runtime.ids import ObjectId
+from runtime.namespace import DurableObjectNamespace, Reply
+from runtime.node import Node
+from runtime.object import DurableObjectState, handlers_of
+from runtime.schema import ObjectName, migrate
+from runtime.sections import CriticalSections
+from runtime.sockets import SERVICE_RESTART, SocketSet
+from runtime.sql import Database
+from runtime.storage import Storage
+from runtime.syncer import SyncedFile
+from runtime.tasks import Aborted, ObjectTask, current, error_of, log_failure
+from runtime.wire import copied_error
+
+_RESET: Final = "Durable Object connection closed because the object was reset."
+
+T = TypeVar("T")
+
+
+class Activation:
+    """One life of one object.
+
+    Invariants:
+        - No event runs before the constructor has returned.
+        - After it broke nothing of it runs, and nothing leaves that was held back.
+    """
+
+    def __init__(
+        self,
+        id: ObjectId,
+        namespace: DurableObjectNamespace[Any],
+        path: Path,
+        node: Node,
+        sockets: SocketSet,
+        *,
+        vfs: str | None,
+    ) -> None:
+        self.id = id
+        self.namespace = namespace
+        self.sockets = sockets
+        self.failure: Exception | None = None
+        """Why it is broken; None while it isn't."""
+        self.is_over = False
+        self.is_watched = False
+        """Whether the node has set a time to look whether it can be evicted."""
+        self.quiet_since = node.clock.time()
+        self.node = node
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
+        self._context = Context()
+        self._input = InputGate(self._loop.call_soon)
+        self._output = OutputGate()
+        self._tasks: set[ObjectTask] = set()
+        self._owed: set[Reply] = set()
+        self._is_stepping = False
+        self.instance: Any = None
+        self.handlers = handlers_of(namespace.cls)
+        self._file = SyncedFile(path, node.syncer, self.break_off)
+        self._commits = GatedCommits(self._output, self._file, self.break_off)
+        self._database = Database(path, self._commits, vfs=vfs)
+        self._name = ObjectName(self._database)
+        self._checkpoints = Checkpoints(self._database, node.syncer, self._input, self._let_go)
+        self._is_on_record = False
+        self.alarms = AlarmTable(self._database)
+        self._sections = CriticalSections(self, self._input)
+        self._storage = Storage(self._database, self.alarms, self)
+        sockets.outlet = self._output.send
+
+    def __str__(self) -> str:
+        return f"{self.namespace.cls.__name__} {self.id}"
+
+    # Its life.
+
+    def start(self, env: Any) -> None:
+        """Bring the schema up to date and make the instance, ahead of any event."""
+        self.run(self._construct(env), "the constructor", on_done=self._constructed)
+
+    @property
+    def load(self) -> int:
+        """How many tasks are under way or waiting."""
+        return len(self._tasks)
+
+    @property
+    def commit_count(self) -> int:
+        """How many transactions have been committed in this life."""
+        return self._commits.count
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it could be evicted now, and nobody would notice (I6)."""
+        return not self._tasks and self._output.is_open and not self._checkpoints.is_running
+
+    def has_become_empty(self) -> bool:
+        """Whether it has written in this life, and nothing is stored any more, or still."""
+        return bool(self._commits.count) and self._database.is_empty()
+
+    def hibernate(self) -> Callable[..., None]:
+        """Drop the memory; the sockets stay. Only while it is quiet.
+
+        Returns:
+            What is left to do, on any thread: `Database.close`.
+        """
+        assert self.is_quiet, "something would be lost"
+        self.is_over = True
+        self.instance = None
+        self._file.close()
+        self.sockets.outlet = None
+        return self._database.close
+
+    def break_off(self, error: BaseException) -> None:
+        """Drop the memory, the sockets, and whatever isn't committed. Callers get `error`."""
+        if self.failure is not None:
+            return
+        ours = isinstance(error, ObjectReset | OSError)
+        failure = copied_error(error, self.id.hex, remote=not ours, traceback=self.node.debug)
+        failure.__dict__["durable_object_reset"] = True
+        self.failure = failure
+        self.is_over = True
+        self._output.shatter()
+        self._file.close()
+        for task in tuple(self._tasks):
+            task.drop(failure)
+        for reply in self._owed:
+            reply.fail(copied_error(failure, self.id.hex))
+        self._owed.clear()
+        self.sockets.outlet = None
+        self.sockets.disconnect(SERVICE_RESTART, _RESET)
+        if not self._checkpoints.is_running:  # else as soon as it is done with the database
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self.failure is not None:
+            self._database.close(checkpoint=False)
+            self.node.broke(self)
+
+    async def _construct(self, env: Any) -> None:
+        try:
+            if (name := self._name.recall()) is not None:
+                # It may have been reached by its id, or woken by an alarm.
+                self.id = replace(self.id, name=name)
+            elif self.namespace.cls.migrations:
+                self._keep_name()  # in one commit with the schema
+            self._migrate()
+            self.ctx = DurableObjectState(self.id, self._storage, self)
+            self.instance = self.namespace.cls(self.ctx, env)
+        except Exception:
+            self._database.rollback()
+            raise
+
+    def _constructed(self, task: ObjectTask) -> None:
+        if (error := error_of(task)) is not None:
+            self.break_off(error)
+
+    def _migrate(self) -> None:
+        migrate(self._database, self._storage.sql, self.namespace.cls)
+
+    # What events need.
+
+    def run(
+        self,
+        work: Coroutine[Any, Any, Any],
+        name: str,
+        *,
+        gate: InputGate | None = None,
+        on_done: Callable[[ObjectTask], object] | None = None,
+    ) -> ObjectTask:
+        """Run object code for an event: its first step at once, if the gate is open."""
+        task = self.new_task(work, name, gate or self._input, self._context.copy(), on_done)
+        task.start()
+        return task
+
+    def owe(self, reply: Reply) -> None:
+        """Take on a reply that is to be settled, and fails if the object breaks before."""
+        if self.failure is None:
+            self._owed.add(reply)
+        else:
+            reply.fail(copied_error(self.failure, self.id.hex))
+
+    def settle(self, reply: Reply, result: Any, error: BaseException | None) -> None:
+        """Answer, as soon as everything written up to now is durable (I3)."""
+        if self.failure is not None:
+            return  # all that was owed has failed with that
+        sent = None
+        if error is not None:
+            sent = copied_error(error, self.id.hex, traceback=self.node.debug)
+        if self._output.is_open:
+            self._pay(reply, result, sent)
+        else:
+            self._output.send(partial(self._pay, reply, result, sent))
+
+    def _pay(self, reply: Reply, result: Any, error: Exception | None) -> None:
+        self._owed.discard(reply)
+        if error is None:
+            reply.answer(result)
+        else:
+            reply.fail(error)
+
+    def new_task(
+        self,
+        work: Coroutine[Any, Any, Any],
+        name: str,
+        gate: InputGate,
+        context: Context,
+        on_done: Callable[[ObjectTask], object] | None = None,
+    ) -> ObjectTask:
+        """Return a task of the object that hasn't taken its first step."""
+        task = ObjectTask(work, owner=self, gate=gate, context=context, name=name, on_done=on_done)
+        self._tasks.add(task)
+        return task
+
+    @property
+    def clock(self) -> Clock:
+        return self.node.clock
+
+    # What its tasks need: `tasks.Owner`.
+
+    def enter(self) -> None:
+        self._is_stepping = self.node.is_stepping = True
+        self.node.steps += 1
+
+    def leave(self) -> None:
+        try:
+            if self._database.is_writing and not self._database.in_transaction:
+                self._commit()  # I4
+            if self.alarms.changed or (self._commits.count and not self._is_on_record):
+                self._tell_node()
+        finally:
+            self._is_stepping = self.node.is_stepping = False
+        if self.failure is None:
+            self._checkpoints.start_if_due()
+
+    def _commit(self) -> None:
+        try:
+            self._keep_name()
+            self._database.commit()
+        except SqlError as error:
+            self.break_off(error)
+
+    def _keep_name(self) -> None:
+        if self.id.name is not None and not self._name.is_kept:
+            self._name.keep(self.id.name)
+
+    def _tell_node(self) -> None:
+        if self._commits.count and not self._database.in_transaction:
+            self._keep_name()  # for an object that has written in transactions only
+            self._commit()
+        if self.failure is None:
+            self._is_on_record = True
+            self.node.stored(self)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> ObjectTask:
+        parent = context.get(current)
+        gate = parent.gate if parent else self._input
+        task = self.new_task(coroutine, "a task", gate, context.copy())
+        if self.failure is not None:
+            task.drop(self.failure)
+        else:
+            self._loop.call_soon(task.start)
+        return task
+
+    def retire(self, task: ObjectTask) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            self.quiet_since = self.clock.time()
+            if not self.is_watched:
+                self.is_watched = True
+                self.node.became_quiet(self)
+
+    def release_call(self, call: Callable[[], object]) -> None:
+        self.check()
+        if self._database.in_transaction and self._database.is_writing:
+            raise StorageError(
+                "a call to another object inside transaction() would wait for what was written "
+                "there, and the transaction for the call: call before the first write, or after"
+            )
+        self._output.send(call)
+
+    # What the storage and ``ctx`` need.
+
+    def check(self) -> None:
+        if self.failure is not None:
+            raise copied_error(self.failure, self.id.hex)
+        if not self._is_stepping or get_ident() != self._thread:
+            raise OutsideObject(
+                f"the storage and sockets of {self.namespace.cls.__name__} can only be used by its "
+                "own code while it runs: in a handler, or a task that one has started",
+                durable_object_id=self.id.hex,
+            )
+
+    def now(self) -> float:
+        return self.clock.time()
+
+    def has_alarm_handler(self) -> bool:
+        return "alarm" in self.handlers or self.instance is None
+
+    def emptied(self) -> None:
+        self._name.is_kept = False
+        self.alarms.changed = True
+        self._migrate()
+
+    def durable(self) -> Awaitable[None]:
+        if self._database.is_writing and not self._database.in_transaction:
+            self._commit()
+        self.check()
+        durable = Reply()
+        self._output.send(partial(durable.answer, None))
+        return durable
+
+    def block(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        return self._sections.start(callback, failed=self.break_off)
+
+    def exclusively(self, work: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        return self._sections.start(work, failed=None)
+
+    def keep_awake_for(self, work: Awaitable[object]) -> None:
+        async def wait() -> None:
+            await work
+
+        task = self.spawn(wait(), copy_context())
+        task.add_done_callback(partial(log_failure, self, "wait_until()"))
+
+    def abort(self, reason: str | None) -> NoReturn:
+        said = reason or "Application called abort() to reset Durable Object."
+        self.break_off(ObjectReset(said, durable_object_id=self.id.hex))
+        raise Aborted

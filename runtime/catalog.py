@@ -1,0 +1,215 @@
+"""What a node knows of all its objects, asleep or awake: that they exist, and when to wake them.
+
+A database of its own, through aiosqlite, because nothing waits for it in the hot path: changes
+are gathered and written together. It may lag behind the objects' own databases and never leads
+them, so after a crash the objects that were awake are asked again (`Host.open`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import aiosqlite
+
+from runtime.classes import Plan
+from runtime.tasks import spawn_outside
+
+_SCHEMA: Final = """
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    CREATE TABLE IF NOT EXISTS classes (name TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+    CREATE TABLE IF NOT EXISTS migrations (position INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE);
+    CREATE TABLE IF NOT EXISTS objects (
+        directory TEXT NOT NULL,
+        id TEXT NOT NULL,
+        name TEXT,
+        PRIMARY KEY (directory, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS alarms (
+        directory TEXT NOT NULL,
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        due REAL NOT NULL,
+        PRIMARY KEY (directory, id, name)
+    ) WITHOUT ROWID;
+"""
+_THE_ONE: Final = ""  # in the table, the alarm that has no name
+
+log = logging.getLogger("runtime")
+
+Alarms = Mapping[str | None, float]
+"""When each of an object's alarms is due; the one without a name under None."""
+
+
+class Key(NamedTuple):
+    """Which object, as the catalog keeps it."""
+
+    directory: str
+    """Where the objects of its class and jurisdiction are kept."""
+    hex: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What has changed about an object. `alarms` is None if the object is gone."""
+
+    name: str | None
+    alarms: Alarms | None
+
+
+class Catalog:
+    """The node's own database.
+
+    Invariants:
+        - Changes of one object are written in the order in which they were noted.
+        - `flush` returns once everything noted before is durable.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self._changes: dict[Key, Entry] = {}
+        self._writing = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the catalog, and make it if there is none."""
+        connection = await aiosqlite.connect(path)
+        await connection.executescript(_SCHEMA)
+        return cls(connection)
+
+    async def close(self) -> None:
+        """Write what is left, and close."""
+        await self.flush()
+        if self._writer is not None:
+            await self._writer
+        await self._connection.close()
+
+    async def abandon(self) -> None:
+        """Close without writing what is left, as when the process dies. For tests."""
+        self._changes.clear()
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait([self._writer])
+        await self._connection.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything noted has been written."""
+        return not self._changes and not self._writing.locked()
+
+    def note(self, key: Key, name: str | None, alarms: Alarms) -> None:
+        """Note that an object has storage, and all its alarms."""
+        self._change(key, Entry(name, dict(alarms)))
+
+    def forget(self, key: Key) -> None:
+        """Note that an object has no storage any more."""
+        self._change(key, Entry(None, None))
+
+    async def flush(self) -> None:
+        """Write what has been noted."""
+        async with self._writing:
+            changes, self._changes = self._changes, {}
+            try:
+                for key, entry in changes.items():
+                    await self._write(key, entry)
+                await self._connection.commit()
+            except aiosqlite.Error:
+                await self._connection.rollback()
+                self._changes = {**changes, **self._changes}
+                raise
+
+    async def try_flush(self) -> bool:
+        """Write what has been noted, and return whether that was possible."""
+        try:
+            await self.flush()
+        except aiosqlite.Error:  # nothing is lost; the next change tries again
+            log.exception("the catalog can't be written")
+            return False
+        return True
+
+    async def class_keys(self) -> dict[str, str]:
+        """Return the key under which each class's objects are kept."""
+        rows = await self._connection.execute_fetchall("SELECT name, key FROM classes")
+        return {name: key for name, key in rows}
+
+    async def migration_tags(self) -> list[str]:
+        """Return the tags of the class migrations that have been applied, in order."""
+        rows = await self._connection.execute_fetchall(
+            "SELECT tag FROM migrations ORDER BY position"
+        )
+        return [tag for (tag,) in rows]
+
+    async def carry_out(self, plan: Plan) -> None:
+        """Take over a plan for the classes. The deleted ones' files must be gone already."""
+        async with self._writing:
+            await self._connection.execute("DELETE FROM classes")
+            await self._connection.executemany(
+                "INSERT INTO classes (name, key) VALUES (?, ?)", list(plan.keys.items())
+            )
+            await self._connection.executemany(
+                "INSERT INTO migrations (tag) VALUES (?)", [(tag,) for tag in plan.new_tags]
+            )
+            for key in plan.deleted_keys:
+                for table in ("objects", "alarms"):
+                    await self._connection.execute(
+                        f"DELETE FROM {table} WHERE directory = ? OR directory LIKE ?",
+                        (key, f"{key}@%"),
+                    )
+            await self._connection.commit()
+
+    async def alarms(self) -> list[tuple[Key, str | None, str | None, float]]:
+        """Return all alarms: whose, that object's name, the alarm's name, and when it is due."""
+        rows = await self._connection.execute_fetchall(
+            "SELECT directory, id, objects.name, alarms.name, due "
+            "FROM alarms LEFT JOIN objects USING (directory, id)"
+        )
+        return [
+            (Key(directory, hex), name, alarm or None, due)
+            for directory, hex, name, alarm, due in rows
+        ]
+
+    async def ids(
+        self, directory: str, *, prefix: str | None, after: str | None, limit: int
+    ) -> list[tuple[str, str | None]]:
+        """Return ids and names, in the order of the ids."""
+        await self.flush()
+        rows = await self._connection.execute_fetchall(
+            "SELECT id, name FROM objects WHERE directory = ? AND id > ? "
+            "AND (? IS NULL OR substr(name, 1, length(?)) = ?) ORDER BY id LIMIT ?",
+            (directory, after or "", prefix, prefix, prefix, limit),
+        )
+        return [(id, name) for id, name in rows]
+
+    def _change(self, key: Key, entry: Entry) -> None:
+        self._changes.pop(key, None)
+        self._changes[key] = entry
+        if self._writer is None or self._writer.done():
+            self._writer = spawn_outside(self._write_behind())
+
+    async def _write_behind(self) -> None:
+        while self._changes and await self.try_flush():
+            pass
+
+    async def _write(self, key: Key, entry: Entry) -> None:
+        where = (key.directory, key.hex)
+        await self._connection.execute("DELETE FROM alarms WHERE directory = ? AND id = ?", where)
+        if entry.alarms is None:
+            await self._connection.execute(
+                "DELETE FROM objects WHERE directory = ? AND id = ?", where
+            )
+            return
+        await self._connection.execute(
+            "INSERT INTO objects (directory, id, name) VALUES (?, ?, ?) "
+            "ON CONFLICT (directory, id) DO UPDATE SET name = coalesce(excluded.name, name)",
+            (*where, entry.name),
+        )
+        await self._connection.executemany(
+            "INSERT INTO alarms (directory, id, name, due) VALUES (?, ?, ?, ?)",
+            [(*where, alarm or _THE_ONE, due) for alarm, due in entry.alarms.items()],
+        )

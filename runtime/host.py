@@ -1,0 +1,340 @@
+"""All objects of one process: started on demand, woken by alarms, evicted, drained.
+
+The host keeps one `Resident` for each object that is awake or has sockets, and nothing for the
+rest: an object asleep costs a file on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import Context
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from runtime import events, references
+from runtime.activation import Activation
+from runtime.catalog import Catalog, Key
+from runtime.clock import Clock
+from runtime.config import RuntimeConfig
+from runtime.errors import ShuttingDown
+from runtime.ids import IdScheme, ObjectId
+from runtime.namespace import Call, DurableObjectNamespace
+from runtime.resident import Event, Refuse, Resident
+from runtime.ringer import Ringer
+from runtime.sockets import SERVICE_RESTART
+from runtime.syncer import Syncer
+from runtime.tasks import current, spawn_outside
+from runtime.wire import copied_error
+
+POLL_SECONDS = 0.005  # while the process stops
+
+_STOPPING = "this server is stopping"
+
+log = logging.getLogger("runtime")
+
+
+class Host:
+    """Runs objects. A `Router` to stubs, a `Node` to activations.
+
+    Invariants:
+        - No object's code runs inside a step of another's (or of its own).
+        - Events of one object are delivered in the order in which they came.
+    """
+
+    def __init__(
+        self,
+        config: RuntimeConfig,
+        clock: Clock,
+        catalog: Catalog,
+        syncer: Syncer,
+        *,
+        vfs: str | None = None,
+    ) -> None:
+        self.clock = clock
+        self.syncer = syncer
+        self.debug = config.debug
+        self.is_stepping = False
+        self.steps = 0
+        self._config = config
+        self._catalog = catalog
+        self._vfs = vfs
+        self._env: Any = None
+        self._namespaces: dict[str, DurableObjectNamespace[Any]] = {}
+        self._residents: dict[Key, Resident] = {}
+        self._ringer = Ringer(clock, self._ring)
+        self._inbox: deque[tuple[Resident, Event, Refuse]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._is_draining = False
+        self._is_dead = False
+
+    # Starting and stopping.
+
+    def bind(self, namespaces: Mapping[str, DurableObjectNamespace[Any]], env: Any) -> None:
+        """Say which classes there are, and what their objects get as ``env``."""
+        self._env = env
+        for namespace in namespaces.values():
+            self._namespaces[namespace.scheme.directory] = namespace
+            self.folder(namespace.scheme.directory).mkdir(parents=True, exist_ok=True)
+
+    async def start(self) -> None:
+        """Take over all alarms. Those that are overdue ring at once."""
+        by_object: dict[Key, dict[str | None, float]] = {}
+        for key, _, alarm, due in await self._catalog.alarms():
+            if self._namespace(key.directory) is not None:
+                by_object.setdefault(key, {})[alarm] = due
+        for key, alarms in by_object.items():
+            self._ringer.set(key, alarms)
+
+    async def drain(self) -> None:
+        """Stop: no new events, handlers under way get their time, then everything is closed.
+
+        Sockets close with 1012, which makes clients come back.
+        """
+        self._is_draining = True
+        self._ringer.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.drain_seconds):
+                # A dozen things may have to end; a poll is simpler than a dozen signals.
+                while not self.is_quiet:  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_SECONDS)
+        for resident in list(self._residents.values()):
+            resident.sockets.disconnect(SERVICE_RESTART, _STOPPING)
+            if resident.life is not None and resident.life.is_quiet:
+                self._evict(resident)
+            elif resident.life is not None:
+                resident.life.break_off(ShuttingDown(_STOPPING))
+        while self._residents:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+
+    def die(self) -> None:
+        """End as a killed process does: nothing is finished, written, or said. For tests."""
+        self._is_dead = self._is_draining = True
+        self._ringer.stop()
+        for resident in list(self._residents.values()):
+            resident.sockets.hang_up()
+            if resident.life is not None:
+                resident.life.break_off(ShuttingDown("the process died"))
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the runtime itself has nothing under way; a handler may be waiting."""
+        return (
+            not self._inbox
+            and self.syncer.is_idle
+            and self._catalog.is_idle
+            and not any(resident.is_closing for resident in self._residents.values())
+        )
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way: no handler either."""
+        lives = (resident.life for resident in self._residents.values())
+        return self.is_at_rest and all(life is None or life.is_quiet for life in lives)
+
+    # What stubs need: `namespace.Router`.
+
+    def route(self, call: Call) -> None:
+        if self._is_draining and current.get() is None:
+            call.reply.fail(ShuttingDown(_STOPPING, durable_object_id=call.target.hex))
+            return
+        resident = self._resident(Key(call.directory, call.target.hex), call.target)
+        self.deliver(resident, partial(events.call, call=call), call.reply.fail)
+
+    def refer(self, value: Any) -> Any:
+        return references.refer(value)
+
+    async def list_ids(
+        self, scheme: IdScheme, *, prefix: str | None, after: ObjectId | None, limit: int
+    ) -> AsyncIterator[ObjectId]:
+        for hex, name in await self._catalog.ids(
+            scheme.directory, prefix=prefix, after=after.hex if after else None, limit=limit
+        ):
+            yield ObjectId(hex, name, scheme.jurisdiction)
+
+    # Delivering.
+
+    def deliver(self, resident: Resident, event: Event, refuse: Refuse) -> None:
+        """Have an object handle an event, at once if that is possible.
+
+        Args:
+            refuse: Called instead, with the reason, if the object can't be started.
+        """
+        if self.is_stepping or self._inbox:
+            # Inside a step, this one's or another's: after it, and in order.
+            self._inbox.append((resident, event, refuse))
+            if len(self._inbox) == 1:
+                self._loop.call_soon(self._deliver_waiting, context=Context())
+        else:
+            self._admit(resident, event, refuse)
+
+    def handles(self, key: Key, handler: str) -> bool:
+        """Whether an object's class has a handler; if not, it needn't be woken for it."""
+        namespace = self._namespace(key.directory)
+        return namespace is not None and hasattr(namespace.cls, handler)
+
+    def _deliver_waiting(self) -> None:
+        # As many as there are now: what they cause comes after others' turn.
+        for _ in range(len(self._inbox)):
+            self._admit(*self._inbox[0])
+            self._inbox.popleft()
+        if self._inbox:
+            self._loop.call_soon(self._deliver_waiting, context=Context())
+
+    def _admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
+        if resident.is_closing:
+            resident.waiting.append((event, refuse))
+            return
+        life = resident.life or self._wake(resident)
+        if life.failure is not None:
+            refuse(copied_error(life.failure, resident.id.hex))
+        else:
+            event(life)
+
+    def _wake(self, resident: Resident) -> Activation:
+        namespace = self._namespace(resident.key.directory)
+        assert namespace is not None, "nobody has a stub of an unbound class"
+        path = self._path(resident.key)
+        life = Activation(resident.id, namespace, path, self, resident.sockets, vfs=self._vfs)
+        resident.life = life
+        # In a context of its own: the object sees nothing of whoever happens to wake it.
+        Context().run(life.start, self._env)
+        return life
+
+    def _ring(self, key: Key, alarm: str | None) -> None:
+        resident = self._resident(key, ObjectId(key.hex))
+
+        def ring(life: Activation) -> None:
+            task = events.ring(life, alarm)
+            task.add_done_callback(lambda _: self._rung(life, key, alarm))
+
+        self.deliver(resident, ring, lambda _: self._ringer.failed(key, alarm))
+
+    def _rung(self, life: Activation, key: Key, alarm: str | None) -> None:
+        if life.failure is None:
+            self._ringer.rung(key, alarm)
+        elif not self._is_dead:
+            self._ringer.failed(key, alarm)
+
+    # What activations need: `activation.Node`.
+
+    def stored(self, activation: Activation) -> None:
+        resident = self._resident_of(activation)
+        alarms = activation.alarms.due()
+        activation.alarms.changed = False
+        self._ringer.set(resident.key, alarms)
+        self._catalog.note(resident.key, activation.id.name, alarms)
+
+    def became_quiet(self, activation: Activation) -> None:
+        evict = partial(self._evict_if_idle, activation)
+        self.clock.call_later(self._config.idle_seconds, evict)
+
+    def broke(self, activation: Activation) -> None:
+        resident = self._resident_of(activation)
+        if resident.life is activation:
+            resident.life = None
+        self.forget_if_idle(resident)
+
+    # Leaving memory.
+
+    @property
+    def resident_count(self) -> int:
+        """How many objects are awake, or have sockets."""
+        return len(self._residents)
+
+    def life_of(self, key: Key) -> Activation | None:
+        """Return an object's activation, if it is awake."""
+        resident = self._residents.get(key)
+        return None if resident is None else resident.life
+
+    def wake(self, key: Key, id: ObjectId, found: Event, refuse: Refuse) -> None:
+        """Have an object awake, and call `found` with its activation."""
+        self.deliver(self._resident(key, id), found, refuse)
+
+    def evict(self, life: Activation) -> None:
+        """Evict an object now. Only while it is quiet."""
+        self._evict(self._resident_of(life))
+
+    def forget_if_idle(self, resident: Resident) -> None:
+        """Let go of an object that is asleep and has no socket."""
+        if resident.life is None and not resident.is_closing and not len(resident.sockets):
+            self._residents.pop(resident.key, None)
+
+    def _evict_if_idle(self, life: Activation) -> None:
+        if life.is_over:
+            return
+        remaining = self._config.idle_seconds - (self.clock.time() - life.quiet_since)
+        if life.is_quiet and remaining <= 0:
+            self._evict(self._resident_of(life))
+        else:
+            again = partial(self._evict_if_idle, life)
+            self.clock.call_later(max(remaining, 1.0), again)
+
+    def _evict(self, resident: Resident) -> None:
+        life, resident.life = resident.life, None
+        assert life is not None, "nothing to evict"
+        is_empty = life.has_become_empty()
+        resident.is_closing = True
+        spawn_outside(self._close(resident, life.hibernate(), is_empty=is_empty))
+
+    async def _close(
+        self, resident: Resident, close: Callable[..., None], *, is_empty: bool
+    ) -> None:
+        path = self._path(resident.key)
+        if is_empty:  # an object exists as long as it has something stored
+            self._catalog.forget(resident.key)
+            await self._on_thread(partial(_close_and_remove, close, path))
+        else:
+            # Until the catalog has it, the WAL is what shows that this object may have an alarm.
+            is_written = await self._catalog.try_flush()
+            await self._on_thread(partial(close, checkpoint=is_written))
+        resident.is_closing = False
+        while resident.waiting:
+            self._admit(resident, *resident.waiting.popleft())
+        self.forget_if_idle(resident)
+
+    async def _on_thread(self, work: Callable[[], None]) -> None:
+        done: asyncio.Future[Exception | None] = self._loop.create_future()
+        self.syncer.run(work, done.set_result)
+        if (error := await done) is not None:
+            log.error("closing a database failed; it is repaired when it is next opened: %s", error)
+
+    # Finding things.
+
+    def folder(self, directory: str) -> Path:
+        """Return where the objects of a class and jurisdiction are kept."""
+        return self._config.data / "objects" / directory
+
+    def _path(self, key: Key) -> Path:
+        return self.folder(key.directory) / f"{key.hex}.sqlite"
+
+    def _namespace(self, directory: str) -> DurableObjectNamespace[Any] | None:
+        namespace = self._namespaces.get(directory)
+        if namespace is None and "@" in directory:
+            key, _, jurisdiction = directory.rpartition("@")
+            if key in self._namespaces:
+                namespace = self._namespaces[key].jurisdiction(jurisdiction)
+                self._namespaces[directory] = namespace
+                self.folder(directory).mkdir(parents=True, exist_ok=True)
+        return namespace
+
+    def _resident(self, key: Key, id: ObjectId) -> Resident:
+        resident = self._residents.get(key)
+        if resident is None:
+            resident = self._residents[key] = Resident(self, key, id)
+        elif resident.id.name is None:
+            resident.id = id
+        return resident
+
+    def _resident_of(self, activation: Activation) -> Resident:
+        return self._residents[Key(activation.namespace.scheme.directory, activation.id.hex)]
+
+
+def _close_and_remove(close: Callable[..., None], path: Path) -> None:
+    close(checkpoint=False)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,293 @@
+"""The web edge: a Litestar plugin, and the way from a WebSocket's handshake to its object.
+
+The only file that imports Litestar (I11). The sockets here use the portable ASGI path: one
+coroutine reads a socket, and another writes it while there is something to write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from html import escape
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from litestar import Litestar, MediaType, Request, Response, WebSocket
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.exceptions import (
+    HTTPException,
+    SerializationException,
+    ValidationException,
+    WebSocketDisconnect,
+)
+from litestar.plugins import InitPlugin
+from litestar.response import Template
+
+from runtime import fetch, sockets
+from runtime.errors import DurableObjectError, RoutingError
+from runtime.namespace import DurableObjectNamespace
+from runtime.runtime import Runtime
+from runtime.tasks import spawn_outside
+
+__all__ = ["DurableObjectsPlugin", "forward"]
+
+MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024  # of one received message, as in the original
+MAX_BUFFERED_BYTES: Final = 1024 * 1024  # of messages that one client hasn't taken yet
+
+POLICY_VIOLATION: Final = 1008  # tells htmx and others to stay away
+TOO_BIG: Final = 1009
+INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013
+
+log = logging.getLogger("runtime")
+
+_PROBLEM: Final = "application/problem+json"
+
+
+class DurableObjectsPlugin(InitPlugin):
+    """Starts a runtime with the application, and gives its namespaces to the handlers.
+
+    A handler gets a namespace by the name of its binding, and ``env`` by that name. Errors of
+    the runtime, and Litestar's own, become problem+json (RFC 9457), or a page for whoever
+    accepts HTML.
+
+    Args:
+        runtime: Started before the first request, and drained after the last one.
+        error_template: The page's template; it gets ``status``, ``title`` and ``detail``.
+    """
+
+    def __init__(self, runtime: Runtime[Any], *, error_template: str | None = None) -> None:
+        self._runtime = runtime
+        self._error_template = error_template
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        app_config.lifespan.append(self._run)
+        app_config.dependencies["env"] = Provide(self._env, sync_to_thread=False)
+        for binding in self._runtime.bindings:
+            provider = Provide(self._namespace_provider(binding), sync_to_thread=False)
+            app_config.dependencies.setdefault(binding, provider)
+        for kind in (DurableObjectError, HTTPException, Exception):
+            app_config.exception_handlers.setdefault(kind, self._answer_error)
+        return app_config
+
+    @asynccontextmanager
+    async def _run(self, _: Litestar) -> AsyncIterator[None]:
+        async with self._runtime:
+            yield
+
+    def _env(self) -> Any:
+        return self._runtime.env
+
+    def _namespace_provider(self, binding: str) -> Callable[[], DurableObjectNamespace[Any]]:
+        def provide() -> DurableObjectNamespace[Any]:
+            return self._runtime.namespaces[binding]
+
+        return provide
+
+    def _answer_error(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        status, detail = _explain(error)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, RoutingError):
+            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        headers = dict(getattr(error, "headers", None) or {})
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = str(getattr(error, "retry_after", 1))
+        problem = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+        if "text/html" not in request.headers.get("accept", ""):
+            if isinstance(error, ValidationException):
+                problem["errors"] = error.extra
+            return Response(problem, status_code=status, headers=headers, media_type=_PROBLEM)
+        if self._error_template is not None:
+            return Template(
+                self._error_template, context=problem, status_code=status, headers=headers
+            )
+        title, text = problem["title"], escape(detail)
+        page = f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{text}</p>"
+        return Response(page, status_code=status, headers=headers, media_type=MediaType.HTML)
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Return the HTTP status for an error, and what to tell the client."""
+    # What can't be read or isn't acceptable is one case to a client. Litestar has 400, and lets
+    # bytes that are no UTF-8 through as they are.
+    if isinstance(error, ValidationException):
+        return HTTPStatus.UNPROCESSABLE_ENTITY, _reasons(error)
+    if isinstance(error, UnicodeError) or isinstance(error.__cause__, SerializationException):
+        return HTTPStatus.UNPROCESSABLE_ENTITY, f"the request can't be read: {error}"
+    if isinstance(error, HTTPException):
+        return error.status_code, error.detail
+    if isinstance(error, RoutingError):
+        return HTTPStatus.SERVICE_UNAVAILABLE, str(error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side."
+
+
+def _reasons(error: ValidationException) -> str:
+    details = error.extra if isinstance(error.extra, list) else []
+    reasons = [
+        f"{detail.get('key', 'body')}: {detail['message'].removeprefix('Value error, ')}"
+        for detail in details
+    ]
+    return "; ".join(reasons) or error.detail
+
+
+async def forward(
+    socket: WebSocket[Any, Any, Any],
+    *,
+    to: Any,
+    headers: Mapping[str, str] | None = None,
+    allowed_origins: Collection[str] = (),
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> None:
+    """Hand a WebSocket to an object: its `fetch` gets the handshake and accepts it, or doesn't.
+
+    Returns when the connection is gone. A refusal is an accepted handshake that closes at once,
+    because a browser hides every other: with 1008 if the object or the origin check refused,
+    1013 if it is overloaded or stopping, 1011 if it failed.
+
+    Args:
+        to: A stub of the object.
+        headers: What the object is to trust, such as who this is. They go before the client's
+            own headers of the same names.
+        allowed_origins: Origins, such as ``https://example.org``, whose pages may connect,
+            besides this server's own. A client that names no origin is no browser, and may.
+        max_message_bytes: Larger messages close the connection with 1009.
+    """
+    connection = _AsgiConnection(socket)
+    if not _is_same_origin(socket, allowed_origins):
+        await connection.refuse(POLICY_VIOLATION, "this page may not connect here")
+        return
+    ws = sockets.WebSocket(connection, url=str(socket.url))
+    request = fetch.Request(
+        str(socket.url), headers={**dict(socket.headers.items()), **(headers or {})}, web_socket=ws
+    )
+    try:
+        response = await to.fetch(request)
+    except RoutingError as error:
+        await connection.refuse(TRY_AGAIN_LATER, str(error))
+    except Exception:  # the bridge's end: the client hears that it failed, we hear why
+        log.exception("the handshake at %s failed", socket.url.path)
+        await connection.refuse(INTERNAL_ERROR, "the object failed")
+    else:
+        if response.status == fetch.SWITCHING_PROTOCOLS:
+            await connection.run(ws, response, max_message_bytes)
+        else:
+            await connection.refuse(POLICY_VIOLATION, response.text())
+
+
+class _AsgiConnection:
+    """A WebSocket connection by way of ASGI: `sockets.Connection`.
+
+    Invariants:
+        - Messages leave in the order in which they were sent, the close frame last.
+        - At most `MAX_BUFFERED_BYTES` wait; a client that takes nothing is disconnected.
+    """
+
+    def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
+        self._socket = socket
+        self._outgoing: deque[sockets.Message] = deque()
+        self._buffered = 0
+        self._closing: tuple[int, str] | None = None
+        self._is_accepted = False
+        self._is_gone = False
+        self._writer: asyncio.Task[None] | None = None
+
+    def send(self, message: sockets.Message) -> None:
+        if self._closing is not None:
+            return
+        self._outgoing.append(message)
+        self._buffered += _size(message)
+        if self._buffered > MAX_BUFFERED_BYTES:
+            # What it hasn't taken so far it won't miss: it has to start afresh anyway.
+            self._outgoing.clear()
+            self.close(TRY_AGAIN_LATER, "too slow")
+        self._write_soon()
+
+    def close(self, code: int, reason: str) -> None:
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._write_soon()
+
+    def hang_up(self) -> None:
+        self._is_gone = True
+
+    async def refuse(self, code: int, reason: str) -> None:
+        """Accept the handshake and close at once, with a reason that a browser can read."""
+        self.close(code, reason.encode()[: sockets.MAX_REASON_BYTES].decode(errors="ignore"))
+        with suppress(WebSocketDisconnect, OSError):  # it may not have waited for the answer
+            await self._accept(None, {})
+
+    async def run(
+        self, ws: sockets.WebSocket, response: fetch.Response, max_message_bytes: int
+    ) -> None:
+        """Answer the handshake, then receive until the connection is gone."""
+        own = dict(response.headers)
+        protocol = own.pop("sec-websocket-protocol", None)
+        try:
+            await self._accept(protocol, own)
+            ws.opened()
+            while (event := await self._socket.receive())["type"] == "websocket.receive":
+                text = event.get("text")
+                message = event.get("bytes") or b"" if text is None else text
+                if _size(message) > max_message_bytes:
+                    self.close(TOO_BIG, f"a message may have {max_message_bytes} bytes")
+                else:
+                    ws.received(message)
+        except (WebSocketDisconnect, OSError):
+            event = {"type": "websocket.disconnect", "code": sockets.VANISHED}
+        self._is_gone = True
+        self._report_end(ws, event)
+
+    async def _accept(self, protocol: str | None, headers: dict[str, str]) -> None:
+        await self._socket.accept(subprotocols=protocol, headers=headers)
+        self._is_accepted = True
+        await self._write()
+
+    def _report_end(self, ws: sockets.WebSocket, event: Mapping[str, Any]) -> None:
+        code, reason = event.get("code", sockets.NO_STATUS), event.get("reason") or ""
+        if code == sockets.SERVICE_RESTART and "reason" not in event:
+            ws.forget()  # the server is going down: nobody has left
+        elif self._closing is not None:
+            ws.disconnected(*self._closing, was_clean=True)
+        elif code == sockets.VANISHED or "reason" not in event:
+            # uvicorn says 1005 for both, but has a reason only where there was a close frame.
+            ws.disconnected(sockets.VANISHED, sockets.VANISHED_REASON, was_clean=False)
+        else:
+            ws.disconnected(code, reason, was_clean=True)
+
+    def _write_soon(self) -> None:
+        if self._is_accepted and (self._writer is None or self._writer.done()):
+            self._writer = spawn_outside(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._outgoing and not self._is_gone:
+                message = self._outgoing.popleft()
+                if isinstance(message, str):
+                    await self._socket.send(
+                        {"type": "websocket.send", "text": message, "bytes": None}
+                    )
+                else:
+                    await self._socket.send(
+                        {"type": "websocket.send", "bytes": message, "text": None}
+                    )
+                self._buffered -= _size(message)
+            if self._closing is not None and not self._is_gone:
+                self._is_gone = True
+                await self._socket.close(*self._closing)
+        except (WebSocketDisconnect, OSError):
+            self._outgoing.clear()  # gone; the reader reports it
+
+
+def _size(message: sockets.Message) -> int:
+    return len(message.encode() if isinstance(message, str) else message)
+
+
+def _is_same_origin(socket: WebSocket[Any, Any, Any], allowed: Collection[str]) -> bool:
+    origin = socket.headers.get("origin")
+    if origin is None or origin in allowed:
+        return True
+    return urlsplit(origin).netloc == socket.headers.get("host")

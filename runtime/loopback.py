@@ -1,0 +1,111 @@
+"""A WebSocket without a network between its ends, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from functools import partial
+
+from runtime.fetch import Response
+from runtime.sockets import VANISHED, VANISHED_REASON, Message, WebSocket
+
+
+class HandshakeRefused(Exception):
+    """The object hasn't accepted the WebSocket.
+
+    Attributes:
+        response: What it has answered.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"{response.status} {response.text()}")
+        self.response = response
+
+
+class SocketClosed(Exception):
+    """There is nothing more to receive.
+
+    Attributes:
+        code: Why, as a WebSocket close code.
+        reason: The same in words.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}".strip())
+        self.code = code
+        self.reason = reason
+
+
+class ClientSocket:
+    """The client's end of a WebSocket without a network.
+
+    Attributes:
+        received: What has arrived and hasn't been taken by `receive`, oldest first.
+        closed: The code and the reason of the close, once it is closed.
+    """
+
+    def __init__(self, settle: Callable[[], Awaitable[None]]) -> None:
+        self.server: WebSocket
+        self.received: deque[Message] = deque()
+        self.closed: tuple[int, str] | None = None
+        self._settle = settle
+
+    async def send(self, message: Message) -> None:
+        """Send a message, and let the object handle it."""
+        if self.closed is not None:
+            raise SocketClosed(*self.closed)
+        self.server.received(message)
+        await self._settle()
+
+    async def receive(self) -> Message:
+        """Return the oldest message that hasn't been taken.
+
+        Raises:
+            SocketClosed: If there is none, and none can come.
+            AssertionError: If there is none, and nothing is under way that could bring one.
+        """
+        if not self.received:
+            await self._settle()
+        if self.received:
+            return self.received.popleft()
+        if self.closed is not None:
+            raise SocketClosed(*self.closed)
+        raise AssertionError("nothing has been sent to this socket")
+
+    async def leave(self, code: int = 1000, reason: str = "") -> None:
+        """Close the socket properly."""
+        if self.closed is None:
+            self.closed = (code, reason)
+            self.server.disconnected(code, reason, was_clean=True)
+        await self._settle()
+
+    async def vanish(self) -> None:
+        """Lose the connection without a close frame."""
+        if self.closed is None:
+            self.closed = (VANISHED, "")
+            self.server.disconnected(VANISHED, VANISHED_REASON, was_clean=False)
+        await self._settle()
+
+
+class Wire:
+    """The object's end of it: `sockets.Connection`."""
+
+    def __init__(self, client: ClientSocket) -> None:
+        self._client = client
+
+    def send(self, message: Message) -> None:
+        if self._client.closed is None:
+            self._client.received.append(message)
+
+    def close(self, code: int, reason: str) -> None:
+        client = self._client
+        if client.closed is None:
+            client.closed = (code, reason)
+            # The client answers a close frame by itself, as browsers do, and not at once.
+            answer = partial(client.server.disconnected, code, reason, was_clean=True)
+            asyncio.get_running_loop().call_soon(answer, context=Context())
+
+    def hang_up(self) -> None:
+        self._client.closed = (VANISHED, "")

@@ -1,0 +1,217 @@
+"""What the author of an object writes against: the base class, and ``ctx``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol
+
+from typing_extensions import TypeVar
+
+from runtime.sockets import (
+    MAX_EVENT_TIMEOUT,
+    Message,
+    SocketSet,
+    WebSocket,
+    WebSocketRequestResponsePair,
+)
+
+if TYPE_CHECKING:
+    from runtime.ids import ObjectId
+    from runtime.statements import SqlStorage
+    from runtime.storage import Storage
+
+EnvT = TypeVar("EnvT", default=Any)
+T = TypeVar("T")
+
+
+class Surroundings(Protocol):
+    """What ``ctx`` stands for: the object's activation."""
+
+    sockets: SocketSet
+
+    def check(self) -> None:
+        """Raise unless the object's own code is running, and the object is whole."""
+
+    def block(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """Run a critical section whose failure resets the object."""
+
+    def keep_awake_for(self, work: Awaitable[object]) -> None:
+        """Run work that nobody waits for."""
+
+    def abort(self, reason: str | None) -> NoReturn:
+        """Reset the object."""
+
+
+class DurableObjectState:
+    """The object's view of itself: its storage, its sockets, its gates.
+
+    Everything here is for the object's own code, while it runs: a handler, or a task that one
+    has started. Used from elsewhere it raises `OutsideObject`.
+
+    Attributes:
+        id: Which object this is. Its name is known here too, however it was reached.
+        storage: What survives.
+    """
+
+    def __init__(self, id: ObjectId, storage: Storage, around: Surroundings) -> None:
+        self.id = id
+        self.storage = storage
+        self._around = around
+
+    def block_concurrency_while(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """Run `callback` with everything else of this object held back (I2).
+
+        Made for the constructor, where it needs no awaiting: no event is delivered before it
+        is done. Elsewhere it should be rare, and never wait for the outside world.
+
+        Returns:
+            What the callback returns. Whoever awaits it goes on before any other event.
+
+        Raises:
+            RuntimeError: If such calls are nested more than 64 deep. Nothing happened.
+
+        An error in `callback`, and one that takes longer than 30 seconds, resets the object:
+        its callers get the error, and the next call makes it anew.
+        """
+        self._around.check()
+        return self._around.block(callback)
+
+    def wait_until(self, work: Awaitable[object]) -> None:
+        """Keep the object awake until `work` is done. Its error is only logged."""
+        self._around.check()
+        self._around.keep_awake_for(work)
+
+    def abort(self, reason: str | None = None) -> NoReturn:
+        """Reset the object now: memory, sockets, and what isn't committed yet are gone.
+
+        Callers get an `ObjectReset` that says `reason`. The next call makes the object anew,
+        as it was at its last commit. Nothing after this line runs, ``except`` blocks included.
+        """
+        self._around.check()
+        self._around.abort(reason)
+
+    # WebSockets.
+
+    def accept_web_socket(self, ws: WebSocket, tags: Sequence[str] = ()) -> None:
+        """Take over the socket that came with a request; answer ``switching_protocols`` then.
+
+        Args:
+            tags: Up to 10 texts of up to 256 characters, by which to find it again.
+
+        Raises:
+            RuntimeError: If it was accepted before, or the object has 32,768 already.
+            ValueError: If there are too many tags, or one is too long.
+        """
+        self._around.check()
+        self._around.sockets.accept(ws, tags)
+
+    def get_web_sockets(self, tag: str | None = None) -> list[WebSocket]:
+        """Return all accepted sockets, newest first; those with `tag`, oldest first.
+
+        A socket that is closing is among them until its close event has been handled.
+        """
+        self._around.check()
+        return self._around.sockets.all(tag)
+
+    def get_tags(self, ws: WebSocket) -> list[str]:
+        """Return the tags that a socket was accepted with.
+
+        Raises:
+            RuntimeError: If this object hasn't accepted it.
+        """
+        self._around.check()
+        return self._around.sockets.tags(ws)
+
+    def broadcast(
+        self, message: Message, *, tag: str | None = None, exclude: Collection[WebSocket] = ()
+    ) -> int:
+        """Send a message to every open socket, and return how many there are.
+
+        Args:
+            tag: Only to those with this tag.
+            exclude: Not to these.
+        """
+        self._around.check()
+        return self._around.sockets.broadcast(message, tag, exclude)
+
+    def set_web_socket_auto_response(
+        self, pair: WebSocketRequestResponsePair | None = None
+    ) -> None:
+        """Answer one text message automatically, on all sockets, without waking the object.
+
+        It replaces what was set before; None ends it.
+        """
+        self._around.check()
+        self._around.sockets.auto_response = pair
+
+    def get_web_socket_auto_response(self) -> WebSocketRequestResponsePair | None:
+        """Return what is answered automatically, or None."""
+        self._around.check()
+        return self._around.sockets.auto_response
+
+    def get_web_socket_auto_response_timestamp(self, ws: WebSocket) -> float | None:
+        """Return when `ws` was last answered automatically, in seconds since the epoch."""
+        self._around.check()
+        return ws.auto_response_time
+
+    def set_hibernatable_web_socket_event_timeout(self, seconds: float | None = None) -> None:
+        """Limit how long the handling of a socket's event may take; None or 0 for no limit.
+
+        Raises:
+            ValueError: If it is more than a week, or negative.
+        """
+        self._around.check()
+        if seconds is not None and not 0 <= seconds <= MAX_EVENT_TIMEOUT:
+            raise ValueError(f"Event timeout should not exceed {MAX_EVENT_TIMEOUT:.0f} seconds.")
+        self._around.sockets.event_timeout = seconds or None
+
+    def get_hibernatable_web_socket_event_timeout(self) -> float | None:
+        """Return the limit, in seconds, or None."""
+        self._around.check()
+        return self._around.sockets.event_timeout
+
+
+class DurableObject(Generic[EnvT]):
+    """Base class of all objects: one named, single-threaded thing with a memory of its own.
+
+    The runtime makes an instance on the first event after a while, and drops it ten seconds
+    after the last one. So nothing in ``self`` is worth keeping: what must survive belongs into
+    ``self.ctx.storage``, and the sockets survive by themselves.
+
+    Every public method may be called through a stub. A subclass may also define the handlers
+    ``fetch(request)``, ``alarm(invocation)``, ``web_socket_message(ws, message)``,
+    ``web_socket_close(ws, code, reason, was_clean)`` and ``web_socket_error(ws, error)``, all
+    ``async``; they are called by the runtime and can't be called through a stub.
+
+    Attributes:
+        ctx: Its storage, sockets and gates.
+        env: The application's bindings.
+        migrations: The schema's history, oldest first: SQL, or a function of the `SqlStorage`.
+            Before the first event of a life the object is brought to the newest, each step
+            in one transaction with its number. Steps are appended, never changed.
+    """
+
+    migrations: ClassVar[Sequence[str | Callable[[SqlStorage], None]]] = ()
+
+    def __init__(self, ctx: DurableObjectState, env: EnvT) -> None:
+        self.ctx = ctx
+        self.env = env
+
+
+class RpcTarget:
+    """Base class of what is passed to another object by reference: its public methods can be
+    called there, and run here."""
+
+
+HANDLERS: Sequence[str] = (
+    "fetch",
+    "alarm",
+    "web_socket_message",
+    "web_socket_close",
+    "web_socket_error",
+)
+
+
+def handlers_of(cls: type) -> dict[str, Callable[..., Any]]:
+    """Return which handlers a class has."""
+    return {name: getattr(cls, name) for name in HANDLERS if callable(getattr(cls, name, None))}

@@ -1,0 +1,93 @@
+"""All alarms of a node: which object to wake, and when.
+
+It is early rather than late (I7): an object is asked before anything is run, and tells the
+ringer afterwards how its alarms stand. So an alarm that was unset or moved costs a wake-up at
+worst, and one that was set is never forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from runtime.catalog import Alarms, Key
+from runtime.clock import Clock, Timer
+
+MAX_RINGING: Final = 64  # at once, so that ten thousand overdue alarms don't starve requests
+FIRST_RETRY_SECONDS: Final = 2.0  # after a run that failed by no fault of the alarm's handler
+MAX_DOUBLINGS: Final = 9
+
+Which = tuple[Key, str | None]
+
+
+class Ringer:
+    """Rings objects' alarms when they are due, a bounded number at a time.
+
+    Args:
+        ring: Has an object run its alarm; `rung` or `failed` must follow.
+    """
+
+    def __init__(self, clock: Clock, ring: Callable[[Key, str | None], object]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._timers: dict[Key, dict[str | None, Timer]] = {}
+        self._due: deque[Which] = deque()
+        self._ringing: set[Which] = set()
+        self._failures: dict[Which, int] = {}
+        self._is_stopped = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no alarm is being run, or about to be."""
+        return not self._due and not self._ringing
+
+    def set(self, key: Key, alarms: Alarms) -> None:
+        """Take over how all alarms of one object stand."""
+        for timer in self._timers.pop(key, {}).values():
+            timer.cancel()
+        for name, when in alarms.items():
+            self._set((key, name), when)
+
+    def stop(self) -> None:
+        """Ring no more: nobody is there to answer."""
+        self._is_stopped = True
+        for key in list(self._timers):
+            self.set(key, {})
+        self._due.clear()
+
+    def rung(self, key: Key, name: str | None) -> None:
+        """Say that a run is over, whatever came of it; the object has told how it stands."""
+        self._failures.pop((key, name), None)
+        self._over((key, name))
+
+    def failed(self, key: Key, name: str | None) -> None:
+        """Say that a run wasn't possible, or that the object was lost meanwhile: try again."""
+        which = (key, name)
+        failures = self._failures.get(which, 0)
+        self._failures[which] = failures + 1
+        delay = FIRST_RETRY_SECONDS * 2 ** min(failures, MAX_DOUBLINGS)
+        self._set(which, self._clock.time() + delay)
+        self._over(which)
+
+    def _set(self, which: Which, when: float) -> None:
+        if self._is_stopped:
+            return
+        key, name = which
+        timer = self._clock.call_at(when, lambda: self._is_due(which))
+        self._timers.setdefault(key, {})[name] = timer
+
+    def _is_due(self, which: Which) -> None:
+        self._due.append(which)
+        self._ring_next()
+
+    def _over(self, which: Which) -> None:
+        self._ringing.discard(which)
+        self._ring_next()
+
+    def _ring_next(self) -> None:
+        while self._due and len(self._ringing) < MAX_RINGING:
+            which = self._due.popleft()
+            if which not in self._ringing:
+                self._ringing.add(which)
+                self._ring(*which)

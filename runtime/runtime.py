@@ -1,0 +1,179 @@
+"""A runtime: a data folder, the objects in it, and the names they are reached by."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, Generic, Self
+
+from typing_extensions import TypeVar
+
+from runtime.catalog import Catalog, Key
+from runtime.classes import plan
+from runtime.clock import Clock, SystemClock
+from runtime.config import RuntimeConfig
+from runtime.errors import DataFolderRefused
+from runtime.host import Host
+from runtime.ids import IdScheme
+from runtime.namespace import DurableObjectNamespace
+from runtime.recovery import recover
+from runtime.sql import ClockVFS
+from runtime.syncer import Syncer
+from runtime.tasks import task_factory
+
+_LOCK: Final = "lock"
+_CATALOG: Final = "catalog.sqlite"
+EnvT = TypeVar("EnvT", default=Any)
+log = logging.getLogger("runtime")
+
+
+class Runtime(Generic[EnvT]):
+    """Runs the durable objects of one data folder, for as long as its ``async with`` block.
+
+    Attributes:
+        config: Its settings.
+        bindings: The class of each namespace.
+        env: What `env` has made of the namespaces; every object gets it too.
+        namespaces: The namespace of each binding.
+        host: What is in memory, inside the ``async with`` block.
+    """
+
+    def __init__(
+        self,
+        config: RuntimeConfig | None = None,
+        *,
+        bindings: Mapping[str, type],
+        env: Callable[..., EnvT] = SimpleNamespace,  # type: ignore[assignment]  # the default EnvT
+        clock: Clock | None = None,
+    ) -> None:
+        """Args:
+        config: The settings; by default what the environment and pyproject.toml say.
+        bindings: The class of each namespace, by the name that the application gives it.
+        env: Called with a namespace for each binding, as keywords.
+        clock: Where the time comes from; by default the machine.
+        """
+        self.config = config or RuntimeConfig()
+        self.bindings = dict(bindings)
+        self.namespaces: dict[str, DurableObjectNamespace[Any]] = {}
+        self.env: EnvT
+        self._make_env = env
+        self._clock = clock or SystemClock()
+        # SQL takes the time from the machine, unless the clock is another.
+        self._vfs = None if isinstance(self._clock, SystemClock) else ClockVFS(self._clock)
+        self.host: Host
+
+    @staticmethod
+    def check_folder(config: RuntimeConfig) -> None:
+        """Raise `DataFolderRefused` if a runtime couldn't start on its data folder now."""
+        os.close(_take(config.data))
+
+    async def __aenter__(self) -> Self:
+        """Open the data folder, recover what a crash has left, and start the overdue alarms.
+
+        Raises:
+            DataFolderRefused: If the folder can't be made or written, or another process has it.
+            MigrationRefused: If the configured class migrations contradict what is there.
+            TypeError: If a bound class has an annotation that can't be resolved.
+        """
+        loop = asyncio.get_running_loop()
+        self._inner_factory = loop.get_task_factory()
+        loop.set_task_factory(task_factory(self._inner_factory))
+        try:
+            await self._open()
+        except BaseException:
+            loop.set_task_factory(self._inner_factory)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain: running handlers get their time, and everything is closed."""
+        await self.host.drain()
+        await self._close()
+        asyncio.get_running_loop().set_task_factory(self._inner_factory)
+
+    async def _open(self) -> None:
+        async with AsyncExitStack() as failed:
+            self._lock = _take(self.config.data)
+            failed.callback(os.close, self._lock)
+            objects = self.config.data / "objects"
+            objects.mkdir(exist_ok=True)
+            self._catalog = await Catalog.open(self.config.data / _CATALOG)
+            failed.push_async_callback(self._catalog.close)
+            keys = await self._class_keys(objects)
+            for found in await asyncio.to_thread(recover, objects):
+                self._catalog.note(Key(found.directory, found.hex), found.name, found.alarms)
+            await self._catalog.flush()
+            self.host = self._make_host()
+            self._bind(keys)
+            await self.host.start()
+            failed.pop_all()
+
+    async def _close(self) -> None:
+        await self._catalog.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self.host.syncer.shut_down()
+        os.close(self._lock)
+
+    def _make_host(self) -> Host:
+        vfs = None if self._vfs is None else self._vfs.name
+        return Host(self.config, self._clock, self._catalog, Syncer(), vfs=vfs)
+
+    def _bind(self, keys: Mapping[str, str]) -> None:
+        for binding, cls in self.bindings.items():
+            if binding in self.namespaces:  # stubs that somebody has stay good
+                self.namespaces[binding].router = self.host
+            else:
+                scheme = IdScheme(keys[cls.__name__])
+                namespace: DurableObjectNamespace[Any]
+                namespace = DurableObjectNamespace(binding, cls, scheme, self.host)
+                self.namespaces[binding] = namespace
+        if not hasattr(self, "env"):
+            self.env = self._make_env(**self.namespaces)
+        self.host.bind(self.namespaces, self.env)
+
+    async def _class_keys(self, objects: Path) -> dict[str, str]:
+        bound = {cls.__name__ for cls in self.bindings.values()}
+        known = await self._catalog.class_keys()
+        applied = await self._catalog.migration_tags()
+        changes = plan(known, applied, self.config.migrations, bound)
+        await asyncio.to_thread(_delete, objects, changes.deleted_keys)
+        await self._catalog.carry_out(changes)
+        return changes.keys
+
+
+def _delete(objects: Path, keys: Sequence[str]) -> None:
+    for key in keys:
+        for folder in (objects / key, *objects.glob(f"{key}@*")):
+            log.warning("deleting all objects in %s", folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take(data: Path) -> int:
+    """Make the folder if need be, and keep other processes out of it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataFolderRefused(
+            f"the data folder {data} can't be used: {error.strerror}"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(lock, 32).decode() or "unknown"
+        os.close(lock)
+        raise DataFolderRefused(
+            f"the data folder {data} is in use by process {holder}: stop that, or choose another"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    return lock

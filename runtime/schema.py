@@ -1,0 +1,65 @@
+"""What the runtime itself keeps in an object's database: its name, and its schema's version.
+
+Objects sleep for as long as they like, so each migrates by itself when it wakes, through every
+step it has missed. The version is SQLite's ``user_version``: it commits and rolls back with the
+step it counts.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from runtime.errors import StorageError
+from runtime.object import DurableObject
+from runtime.sql import Database
+from runtime.statements import SqlStorage
+from runtime.tables import RuntimeTable
+
+_METADATA_COLUMNS: Final = "(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+
+class ObjectName:
+    """The name that an object's id was made from: the id itself doesn't lead back to it."""
+
+    def __init__(self, database: Database) -> None:
+        self._table = RuntimeTable(database, "_cf_METADATA", _METADATA_COLUMNS)
+        self.is_kept = False
+
+    def recall(self) -> str | None:
+        """Return the name, if it has been kept."""
+        rows = self._table.read("SELECT value FROM _cf_METADATA WHERE key = 'name'")
+        self.is_kept = bool(rows)
+        return cast(str, rows[0][0]) if rows else None
+
+    def keep(self, name: str) -> None:
+        """Keep the name, with whatever else is being written."""
+        self._table.write("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", name)
+        self.is_kept = True
+
+
+def migrate(database: Database, sql: SqlStorage, cls: type[DurableObject[object]]) -> None:
+    """Run the steps of ``cls.migrations`` that this database hasn't seen, each committed alone.
+
+    Raises:
+        StorageError: If a step fails, or the database was migrated by newer code than this.
+            The steps before it stand, and the next life tries again.
+    """
+    steps = cls.migrations
+    if not steps:
+        return
+    version = cast(int, database.run("PRAGMA user_version")[0][0])
+    if version > len(steps):
+        raise StorageError(
+            f"{cls.__name__}: this object's schema has version {version}, made by newer code; "
+            f"this code knows {len(steps)}"
+        )
+    for number, step in enumerate(steps[version:], version + 1):
+        database.enter()
+        try:
+            sql.exec(step) if isinstance(step, str) else step(sql)
+            database.write(f"PRAGMA user_version = {number}")
+        except Exception as error:
+            database.leave(keep=False)
+            raise StorageError(f"{cls.__name__}: migration {number} failed: {error}") from error
+        database.leave(keep=True)
+        database.commit()
