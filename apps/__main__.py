@@ -1,0 +1,88 @@
+"""``python -m apps``: serve the apps."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from apps.chat.app import create_app
+from runtime import Runtime, RuntimeConfig, errors
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024  # of a WebSocket message: what the runtime allows at most
+GRACE_SECONDS = 30  # for requests that are under way when the server is told to stop
+
+
+def main() -> int:
+    """Serve until a signal ends it, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m apps", description="Serve the Dormouse apps.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
+    parser.add_argument("--port", default=8000, type=_port, help="port, 0 for any [%(default)s]")
+    parser.add_argument("--data", type=Path, help="folder that everything is kept in [data]")
+    arguments = parser.parse_args()
+    config = RuntimeConfig(data=arguments.data) if arguments.data else RuntimeConfig()
+    try:
+        Runtime.check_folder(config)
+        listener = _listen(arguments.host, arguments.port)
+    except (errors.DurableObjectError, OSError) as refusal:
+        print(f"Dormouse can't start: {_sentence(refusal, arguments)}", file=sys.stderr)
+        return 1
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    server = Server(
+        uvicorn.Config(
+            create_app(config),
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+class Server(uvicorn.Server):
+    """A server that says where it can be found, once it can."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            host, port = (sockets or [])[0].getsockname()[:2]
+            address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            styled = f"\033[1;36m{address}\033[0m" if sys.stdout.isatty() else address
+            print(f"Dormouse is awake at {styled}  (ctrl-C to stop)", flush=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
+    return int(text)
+
+
+def _sentence(refusal: Exception, arguments: Any) -> str:
+    if not isinstance(refusal, OSError):
+        return str(refusal)
+    where = f"{arguments.host}:{arguments.port}"
+    if refusal.errno == errno.EADDRINUSE:
+        return f"{where} is in use; stop what runs there, or choose another port (make run PORT=…)"
+    return f"it can't listen on {where}: {os.strerror(refusal.errno or 0)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A chat room: one object per room."""

@@ -1,0 +1,106 @@
+"""The rules of a chat room. No I/O, no clock, no randomness."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+MAX_TEXT = 2_000  # characters of one message
+MAX_ROOM_NAME = 32  # characters
+PAGE = 50  # messages: what a newcomer sees, and the most that one request returns
+MAX_REPLAY = 200  # messages missed, up to which they are sent one by one
+
+_ROOM_NAME = re.compile(rf"[\w-]{{1,{MAX_ROOM_NAME}}}")
+
+
+class ChatRefusal(ValueError):
+    """What the room doesn't do, in words for whoever asked."""
+
+
+class BadRoomName(ChatRefusal):
+    """No room can have that name."""
+
+    def __str__(self) -> str:
+        return f"a room's name has 1 to {MAX_ROOM_NAME} letters, digits, dashes or underscores"
+
+
+class BadText(ChatRefusal):
+    """That is no message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in a room. Two people may have the same name, never the same id."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What somebody has said."""
+
+    seq: int
+    """Position in the room, from 1, without gaps."""
+    client_id: str
+    """Chosen by the sender; a second message with the same one is the same message."""
+    author: Person
+    text: str
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What somebody sees who enters a room."""
+
+    messages: tuple[Message, ...]
+    people: tuple[Person, ...]
+
+
+def room_name(text: str) -> str:
+    """Return the one spelling of a room's name: in lower case, blanks as dashes.
+
+    Raises:
+        BadRoomName: If it can't be a room's name.
+    """
+    name = "-".join(unicodedata.normalize("NFC", text).lower().split())
+    if not _ROOM_NAME.fullmatch(name):
+        raise BadRoomName
+    return name
+
+
+def message_text(text: str) -> str:
+    """Return a message's text as it is kept: without blanks around it, lines ended alike.
+
+    Raises:
+        BadText: If nothing is left, it is too long, or has characters nobody can read.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if not text:
+        raise BadText("a message needs some text")
+    if len(text) > MAX_TEXT:
+        raise BadText(f"a message has at most {MAX_TEXT:,} characters; this one has {len(text):,}")
+    if any(_is_unreadable(character) for character in text):
+        raise BadText("a message can't have control characters")
+    return text
+
+
+def _is_unreadable(character: str) -> bool:
+    # Cc: control characters, such as NUL. Cs: half of a character, which no UTF-8 can carry.
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cs")
+
+
+def sequence_number(text: str | None) -> int | None:
+    """Return the place in the room that `text` names; None if it names none."""
+    if text is None or not re.fullmatch(r"[0-9]{1,15}", text):
+        return None
+    return int(text)
+
+
+def everyone(people: Iterable[Person]) -> tuple[Person, ...]:
+    """Return each person once, however many windows they have open, by name."""
+    once = {person.id: person for person in people}
+    return tuple(sorted(once.values(), key=lambda person: (person.name.casefold(), person.id)))

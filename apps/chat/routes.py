@@ -1,0 +1,166 @@
+"""The chat's handlers: parse, call the room once, render one template."""
+
+from typing import Annotated, Any
+from uuid import uuid4
+
+from litestar import Request, WebSocket, get, post, websocket
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException
+from litestar.params import FromPath, JSONBody, QueryParameter, URLEncodedBody
+from litestar.response import Redirect, Response, Template
+from pydantic import ValidationError
+
+from apps.chat import domain, views
+from apps.chat.domain import BadRoomName, Person
+from apps.chat.events import MessagePosted, PostMessage
+from apps.chat.objects import ChatRoom
+from apps.identity import Guest, NewGuest, Token, Tokens, needs_guest, new_guest
+from runtime import DurableObjectNamespace
+from runtime.litestar import forward
+
+Rooms = NamedDependency[DurableObjectNamespace[ChatRoom]]
+GuestRequest = Request[Guest | None, Any, Any]
+Form = URLEncodedBody[dict[str, str]]
+RoomName = NamedDependency[str]
+Seq = Annotated[int | None, QueryParameter(ge=0, le=10**15)]
+Limit = Annotated[int, QueryParameter(ge=1, le=2 * domain.PAGE)]
+
+MAX_FRAME_BYTES = 1024  # clients have next to nothing to say on a room's socket
+ROOMS_SHOWN = 24  # on the home page
+
+
+async def provide_room_name(room: FromPath[str]) -> str:
+    """Dependency: the one spelling of the room that a path names."""
+    try:
+        return domain.room_name(room)
+    except BadRoomName as refusal:
+        raise ClientException(str(refusal), status_code=422) from refusal
+
+
+# Pages.
+
+
+@get("/")
+async def home(request: GuestRequest, rooms: Rooms) -> Template:
+    """Ask who somebody is, and where to."""
+    return Template("chat/home.html", context=await _home(request, rooms))
+
+
+@post("/chat", status_code=303)
+async def enter(
+    request: GuestRequest, data: Form, rooms: Rooms, tokens: NamedDependency[Tokens]
+) -> Response[Any]:
+    """Take a name, if there is none yet, and go to the room."""
+    form = {"name": data.get("name", ""), "room": data.get("room", "")}
+    try:
+        guest = request.user
+        if form["name"] or guest is None:
+            guest = new_guest(NewGuest(name=form["name"]), known=guest)
+        to = Redirect(f"/chat/{domain.room_name(form['room'])}", status_code=303)
+    except (ValidationError, BadRoomName) as refusal:
+        context = await _home(request, rooms) | form | {"error": _sentence(refusal)}
+        return Template("chat/home.html", context=context, status_code=422)
+    to.cookies.append(tokens.cookie(guest, secure=request.url.scheme == "https"))
+    return to
+
+
+@get("/chat/{room:str}")
+async def show_room(request: GuestRequest, room_name: RoomName, rooms: Rooms) -> Template:
+    """Show a room, or ask who is there first."""
+    if request.user is None:
+        return Template("chat/home.html", context=await _home(request, rooms) | {"room": room_name})
+    scene = await rooms.get_by_name(room_name).scene()
+    context = views.room(room_name, scene, request.user, client_id=str(uuid4()))
+    return Template("chat/room.html", context=context)
+
+
+@post("/chat/{room:str}/messages", guards=[needs_guest])
+async def say(
+    request: Request[Guest, Any, Any], room_name: RoomName, data: Form, rooms: Rooms
+) -> Template | Redirect:
+    """Say something from the page. Without htmx the form works too, by redirect."""
+    is_htmx = request.headers.get("hx-request") == "true"
+    try:
+        wanted = PostMessage.model_validate(data)
+    except ValidationError as refusal:
+        if not is_htmx:
+            raise ClientException(_sentence(refusal), status_code=422) from refusal
+        return Template(
+            "chat/_notice.html", context={"notice": _sentence(refusal)}, status_code=422
+        )
+    author = Person(request.user.id, request.user.name)
+    stub = rooms.get_by_name(room_name)
+    message = await stub.post(author, wanted.client_id, wanted.text)
+    if message.text != wanted.text:  # an old page, shown again: its id has been used
+        message = await stub.post(author, str(uuid4()), wanted.text)
+    if not is_htmx:
+        return Redirect(f"/chat/{room_name}#message-{message.seq}", status_code=303)
+    return Template("chat/_new_messages.html", context={"messages": [message]})
+
+
+@websocket("/chat/{room:str}/ws")
+async def room_socket(
+    socket: WebSocket[Guest | None, Any, Any], room: FromPath[str], rooms: Rooms
+) -> None:
+    """Hand somebody's socket to the room, with who they are in words it can trust."""
+    try:
+        stub = rooms.get_by_name(domain.room_name(room))
+    except BadRoomName as refusal:
+        await socket.accept()
+        await socket.close(1008, str(refusal))
+        return
+    guest = socket.user or Guest(id="", name="")
+    headers = {"x-person-id": guest.id, "x-person-name": guest.name}
+    await forward(socket, to=stub, headers=headers, max_message_bytes=MAX_FRAME_BYTES)
+
+
+# The same for programs.
+
+
+@post("/api/identity", tags=["identity"])
+async def identify(data: JSONBody[NewGuest], tokens: NamedDependency[Tokens]) -> Token:
+    """Get a token that makes you a guest with a name."""
+    return Token(token=tokens.issue(new_guest(data)))
+
+
+@post("/api/chat/rooms/{room:str}/messages", guards=[needs_guest], tags=["chat"])
+async def post_message(
+    request: Request[Guest, Any, Any],
+    room_name: RoomName,
+    data: JSONBody[PostMessage],
+    rooms: Rooms,
+) -> MessagePosted:
+    """Say something. The same `client_id` again returns the same message."""
+    author = Person(request.user.id, request.user.name)
+    message = await rooms.get_by_name(room_name).post(author, data.client_id, data.text)
+    return MessagePosted.of(message)
+
+
+@get("/api/chat/rooms/{room:str}/messages", guards=[needs_guest], tags=["chat"])
+async def list_messages(
+    room_name: RoomName,
+    rooms: Rooms,
+    after: Seq = None,
+    before: Seq = None,
+    limit: Limit = domain.PAGE,
+) -> list[MessagePosted]:
+    """Read messages, oldest first: those after a number, or the last ones (before a number)."""
+    messages = await rooms.get_by_name(room_name).history(before=before, after=after, limit=limit)
+    return [MessagePosted.of(message) for message in messages]
+
+
+async def _home(request: GuestRequest, rooms: DurableObjectNamespace[ChatRoom]) -> dict[str, Any]:
+    names = [id.name async for id in rooms.list(limit=ROOMS_SHOWN)]
+    return {
+        "guest": request.user,
+        "rooms": sorted(name for name in names if name),
+        "name": request.user.name if request.user else "",
+        "room": "",
+        "error": None,
+    }
+
+
+def _sentence(refusal: ValidationError | BadRoomName) -> str:
+    if isinstance(refusal, BadRoomName):
+        return str(refusal)
+    return refusal.errors()[0]["msg"].removeprefix("Value error, ")

@@ -1,0 +1,146 @@
+"""Who somebody is: a guest with a name of their choice, and a signed token that says so.
+
+There are no accounts. The token is a cookie for the pages, and a bearer token for the API. It
+proves that its holder is the same guest as before, and nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.enums import ScopeType
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+COOKIE: Final = "guest"
+LIFETIME_SECONDS: Final = 365 * 24 * 3600
+MAX_NAME: Final = 32  # characters
+_SECRET_BYTES: Final = 32
+_BEARER: Final = "Bearer "
+
+
+def guest_name(text: str) -> str:
+    """Return a name as it is shown: without blanks around it or runs of them inside.
+
+    Raises:
+        ValueError: If nothing is left, it is too long, or has characters nobody can read.
+    """
+    name = " ".join(unicodedata.normalize("NFC", text).split())
+    if not 1 <= len(name) <= MAX_NAME:
+        raise ValueError(f"a name has 1 to {MAX_NAME} characters")
+    # Cc, Cf, Cs: control characters, marks that turn text around, and halves of characters.
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+        raise ValueError("a name can't have control characters")
+    return name
+
+
+class NewGuest(BaseModel):
+    """What somebody gives to become a guest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, AfterValidator(guest_name)]
+
+
+class Guest(BaseModel):
+    """Somebody who has chosen a name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+
+
+class Token(BaseModel):
+    """What proves who somebody is. Send it as ``Authorization: Bearer …``."""
+
+    token: str
+
+
+class Tokens:
+    """Makes and reads tokens, with a secret of this server."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._serializer = URLSafeTimedSerializer(secret, salt="guest")
+
+    @classmethod
+    def kept_in(cls, file: Path) -> Tokens:
+        """Use the secret in `file`; make one if there is none."""
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_bytes(secrets.token_bytes(_SECRET_BYTES))
+        return cls(file.read_bytes())
+
+    def issue(self, guest: Guest) -> str:
+        """Return a token for `guest`."""
+        return str(self._serializer.dumps([guest.id, guest.name]))
+
+    def read(self, token: str) -> Guest | None:
+        """Return whose token it is; None if it is forged, spoilt or too old."""
+        try:
+            id, name = self._serializer.loads(token, max_age=LIFETIME_SECONDS)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        return Guest(id=id, name=name)
+
+    def cookie(self, guest: Guest, *, secure: bool) -> Cookie:
+        """Return the cookie that keeps a browser's guest."""
+        return Cookie(
+            COOKIE,
+            value=self.issue(guest),
+            max_age=LIFETIME_SECONDS,
+            httponly=True,
+            samesite="lax",
+            secure=secure,
+        )
+
+
+def new_guest(wanted: NewGuest, known: Guest | None = None) -> Guest:
+    """Return a guest of that name: the one that is known, or one whose id nobody has."""
+    return Guest(id=known.id if known else secrets.token_hex(8), name=wanted.name)
+
+
+class GuestMiddleware(AbstractAuthenticationMiddleware):
+    """Sets ``connection.user`` to the guest, or to None where there is none.
+
+    A request with a bearer token that is forged or too old gets 401. A WebSocket isn't refused
+    here, as its client couldn't see why: its object does that.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+        super().__init__(app)
+        self._tokens = tokens
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        authorization = connection.headers.get("authorization", "")
+        token = connection.cookies.get(COOKIE)
+        if authorization.startswith(_BEARER):
+            token = authorization.removeprefix(_BEARER)
+        guest = None if token is None else self._tokens.read(token)
+        if guest is None and authorization and connection.scope["type"] == ScopeType.HTTP:
+            raise NotAuthorizedException(
+                "this token isn't valid; POST /api/identity gives a new one"
+            )
+        return AuthenticationResult(user=guest, auth=None)
+
+
+def needs_guest(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: only for somebody who has a name here.
+
+    Raises:
+        NotAuthorizedException: For everybody else.
+    """
+    if connection.user is None:
+        raise NotAuthorizedException("who are you? choose a name first")

@@ -1,0 +1,110 @@
+"""The web application around all apps: pages, static files, identity, and the defences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.datastructures import CacheControlHeader, MutableScopeHeaders
+from litestar.di import Provide
+from litestar.exceptions import PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+from litestar.types import ControllerRouterHandler, Message, Scope
+
+from apps import pages
+from apps.identity import GuestMiddleware, Tokens
+from runtime import Runtime, RuntimeConfig
+from runtime.litestar import DurableObjectsPlugin
+
+YEAR_SECONDS: Final = 365 * 24 * 3600
+MAX_BODY_BYTES: Final = 64 * 1024
+SECURITY_HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'; manifest-src 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def create_site(
+    config: RuntimeConfig,
+    *,
+    bindings: Mapping[str, type],
+    env: Callable[..., Any],
+    handlers: Sequence[ControllerRouterHandler],
+    dependencies: Mapping[str, Provide],
+) -> Litestar:
+    """Return an application that serves `handlers`, with the objects of `bindings` behind them."""
+    runtime = Runtime(config, bindings=bindings, env=env)
+    tokens = Tokens.kept_in(config.data / "secret")
+    return Litestar(
+        route_handlers=[
+            *handlers,
+            create_static_files_router(
+                "/static",
+                [pages.STATIC],
+                cache_control=CacheControlHeader(max_age=YEAR_SECONDS, immutable=True),
+                include_in_schema=False,
+            ),
+        ],
+        plugins=[DurableObjectsPlugin(runtime, error_template="error.html")],
+        dependencies={
+            "tokens": Provide(lambda: tokens, sync_to_thread=False, use_cache=True),
+            **dependencies,
+        },
+        middleware=[DefineMiddleware(GuestMiddleware, tokens=tokens)],
+        guards=[same_origin],
+        before_send=[_add_security_headers],
+        template_config=TemplateConfig(
+            instance=JinjaTemplateEngine.from_environment(pages.environment)
+        ),
+        openapi_config=OpenAPIConfig(
+            title="Dormouse",
+            version="0.1.0",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        ),
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,  # whoever serves the application decides
+    )
+
+
+def same_origin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: no other site's page may act in the name of somebody who visits it.
+
+    Browsers say where a request comes from. One that doesn't say is none, and sends no cookie
+    that somebody else could misuse.
+
+    Raises:
+        PermissionDeniedException: If a page of another site wants to change something.
+    """
+    if connection.scope.get("method") in (None, "GET", "HEAD", "OPTIONS"):
+        return  # a socket's origin is checked when it is forwarded
+    site = connection.headers.get("sec-fetch-site")
+    origin = connection.headers.get("origin")
+    if site is not None:
+        is_own = site in ("same-origin", "none")
+    else:
+        is_own = origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+    if not is_own:
+        raise PermissionDeniedException("another site's page can't do this in your name")
+
+
+async def _add_security_headers(message: Message, _: Scope) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in SECURITY_HEADERS.items():
+            headers[name] = value

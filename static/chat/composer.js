@@ -1,0 +1,28 @@
+// The text box: Enter sends, and it grows with its text and says when that is too long.
+
+const form = document.getElementById("composer");
+const { text } = form.elements;
+const limit = Number(text.dataset.limit);
+
+function fit() {
+  const { length } = [...text.value.trim()];
+  text.setCustomValidity(length > limit ? `Too long: ${length} of at most ${limit} characters.` : "");
+  if (CSS.supports("field-sizing", "content")) return;
+  text.style.blockSize = "auto";
+  text.style.blockSize = `${text.scrollHeight + 2}px`; // and its border
+}
+
+text.addEventListener("input", fit);
+
+text.addEventListener("keydown", (event) => {
+  const isComposing = event.isComposing || event.keyCode === 229; // Safari has only the latter
+  if (event.key !== "Enter" || event.shiftKey || isComposing) return;
+  event.preventDefault();
+  if (text.value.trim()) form.requestSubmit();
+});
+
+// Focus, and with it a phone's keyboard, stays where it is.
+form.querySelector("button").addEventListener("mousedown", (event) => event.preventDefault());
+
+fit();
+if (matchMedia("(hover: hover)").matches) text.focus(); // it would open a phone's keyboard
