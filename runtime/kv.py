@@ -83,7 +83,7 @@ class SyncKvStorage:
         """
         self._check()
         low, high = _bounds(start, start_after, end, prefix)
-        if limit is not None and (isinstance(limit, bool) or limit <= 0):
+        if limit is not None and (type(limit) is not int or limit <= 0):
             raise TypeError("List limit must be positive.")
         below = "" if high is None else "AND key < ?2"
         order = "DESC" if reverse else "ASC"
@@ -110,10 +110,12 @@ def _bounds(
     start: str | None, start_after: str | None, end: str | None, prefix: str | None
 ) -> tuple[str, str | None]:
     if start is not None and start_after is not None:
-        raise TypeError("list() cannot be called with both start and startAfter values.")
-    low = _text(start_after) + "\0" if start_after is not None else _text(start or "")
+        raise TypeError("list() cannot be called with both start and start_after values.")
+    low = _text("" if start is None else start)
+    if start_after is not None:
+        low = _text(start_after) + "\0"
     high = None if end is None else _text(end)
-    if prefix:
+    if prefix is not None:
         low = max(low, _text(prefix))
         beyond = _after_prefix(prefix)
         high = beyond if high is None else high if beyond is None else min(high, beyond)

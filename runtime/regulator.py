@@ -95,7 +95,6 @@ _NAMING: Final = {
     "INSERT": (0,),
     "READ": (0,),
     "UPDATE": (0,),
-    "ALTER_TABLE": (1,),
     "REINDEX": (0,),
     "ANALYZE": (),  # of everything, so of the runtime's tables too
     "SELECT": (),
@@ -103,7 +102,13 @@ _NAMING: Final = {
 }
 
 # The authorizer isn't told what a table is renamed to.
-_RENAME_TO_RESERVED = re.compile(r"\brename\s+to\s+[\"'`\[]?_cf_", re.IGNORECASE)
+_BLANK = r"(?>\s|--[^\n]*|/\*.*?\*/)"
+_NAME = r"(?>\w+|\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^]]*])"
+_RENAME_TO_RESERVED = re.compile(
+    rf"{_BLANK}*ALTER{_BLANK}+TABLE{_BLANK}*(?:{_NAME}{_BLANK}*\.{_BLANK}*)?{_NAME}{_BLANK}*"
+    rf"RENAME{_BLANK}+TO{_BLANK}*[\"'`[]?{RESERVED}",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def is_reserved(name: str | None) -> bool:
@@ -113,7 +118,7 @@ def is_reserved(name: str | None) -> bool:
 
 def renames_to_reserved(statement: str) -> bool:
     """Whether an ALTER TABLE would give a table one of the runtime's names."""
-    return _RENAME_TO_RESERVED.search(statement) is not None
+    return _RENAME_TO_RESERVED.match(statement) is not None
 
 
 def is_transaction_control(action: str) -> bool:
@@ -123,6 +128,8 @@ def is_transaction_control(action: str) -> bool:
 
 def allows(action: str, first: str | None, second: str | None, database: str | None) -> bool:
     """Whether object code may do this: an authorizer action of SQLite, with its arguments."""
+    if action == "ALTER_TABLE":  # its fourth argument isn't the database, as elsewhere
+        return not is_reserved(second)
     if database not in (None, "main"):
         # ALTER TABLE looks there by itself; there is nothing else, as TEMP is refused.
         return first == "sqlite_temp_master" and action in ("READ", "UPDATE")
@@ -133,6 +140,8 @@ def allows(action: str, first: str | None, second: str | None, database: str | N
     if action == "CREATE_VTABLE":
         return not is_reserved(first) and second is not None and second.lower() in _MODULES
     if action not in _NAMING:
+        return False
+    if first == "dbstat":  # a table there always is: it tells about the runtime's too
         return False
     names = (first, second)
     return not any(is_reserved(names[position]) for position in _NAMING[action])

@@ -45,7 +45,7 @@ def migrate(database: Database, sql: SqlStorage, cls: type[DurableObject[object]
             The steps before it stand, and the next life tries again.
     """
     steps = cls.migrations
-    if not steps:
+    if not (steps or database.exists()):
         return
     version = cast(int, database.run("PRAGMA user_version")[0][0])
     if version > len(steps):

@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import apsw
 
@@ -40,6 +41,8 @@ _CONSTRAINTS_VIOLATED: Final = (
 # apsw keys its statement cache by these flags too, so object code never gets hold of a statement
 # that was compiled with the runtime's rights, not even by writing the same text.
 _OURS: Final = apsw.SQLITE_PREPARE_PERSISTENT
+# The last of them for text with half a character in it, bound or stored.
+_FAILURES: Final = (apsw.Error, OverflowError, ValueError)
 
 
 class Database:
@@ -84,25 +87,6 @@ class Database:
         """Whether an explicit transaction is open: a step's end must not commit."""
         return bool(self._levels)
 
-    @property
-    def size(self) -> int:
-        """Bytes in use, free pages not counted."""
-        pages, free, page_bytes = (
-            cast(int, self.run(f"PRAGMA {name}")[0][0])
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return (pages - free) * page_bytes
-
-    def is_empty(self) -> bool:
-        """Whether no table has a row, the runtime's own notes about the object aside."""
-        tables = self.run(
-            "SELECT name FROM pragma_table_list WHERE schema = 'main' "
-            "AND type IN ('table', 'virtual') AND name NOT IN ('sqlite_schema', '_cf_METADATA')"
-        )
-        # SQL has no placeholder for a table's name.
-        names = [str(name).replace('"', '""') for (name,) in tables]
-        return not any(self.run(f'SELECT 1 FROM "{name}" LIMIT 1') for name in names)
-
     # Statements.
 
     def execute(
@@ -121,19 +105,23 @@ class Database:
         before = connection.total_changes()
         try:
             cursor.execute(statement, bindings)
+            with suppress(apsw.ExecutionCompleteError):  # there is no row
+                # Once more: a statement from the cache is compiled anew if the schema changed.
+                self._columns = tuple([column[0] for column in cursor.description])
             if self._reads_only:
                 self._cursors.add(cursor)
                 return self._rows(cursor), self._columns, 0
             # A write that isn't run to its end would keep the transaction from committing.
             rows = cursor.fetchall()
-        except (apsw.Error, OverflowError) as error:
+        except _FAILURES as error:
+            cursor.close(force=True)
             raise self._failure(error) from error
         return iter(rows), self._columns, connection.total_changes() - before
 
     def _rows(self, cursor: apsw.Cursor) -> Iterator[Row]:
         try:
             yield from cursor
-        except apsw.Error as error:
+        except _FAILURES as error:
             raise self._failure(error) from error
 
     def run(self, statement: str, *bindings: SqlValue) -> list[Row]:
@@ -142,7 +130,7 @@ class Database:
         self._trusted = True
         try:
             return connection.execute(statement, bindings, prepare_flags=_OURS).fetchall()
-        except apsw.Error as error:
+        except _FAILURES as error:
             raise self._failure(error) from error
         finally:
             self._trusted = False
@@ -223,11 +211,12 @@ class Database:
 
         It waits for the disk, so run it on a thread, while nothing else uses the database.
         """
-        connection = self._connection
-        assert connection is not None, "nothing has been written"
         self.run("PRAGMA synchronous = FULL")
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        self.run("PRAGMA synchronous = OFF")
+        try:
+            self.run("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            self.run("PRAGMA synchronous = OFF")
+        self.wal_pages = 0
 
     def close(self, *, checkpoint: bool) -> None:
         """Close the file, on any thread. What isn't committed is undone.
@@ -237,10 +226,14 @@ class Database:
                 WAL stays for whoever opens the database next.
         """
         connection, self._connection = self._connection, None
+        self.is_writing = False
+        self._levels.clear()
         if connection is None:
             return
         connection.authorizer = None
         connection.set_wal_hook(None)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         if checkpoint:
             connection.execute("PRAGMA synchronous = FULL")
         else:
@@ -248,11 +241,15 @@ class Database:
         connection.close(force=True)
 
     def _open(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self.path), vfs=self._vfs)
-        # Nobody else opens it, the data folder's lock sees to that; so no locks, half the time.
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = OFF")
+        try:
+            connection = apsw.Connection(str(self.path), vfs=self._vfs)
+            # Nobody else opens it, the data folder's lock sees to that: no locks, half the time.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            # In this order, or else changing the mode syncs.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = WAL")
+        except apsw.Error as error:
+            raise self._failure(error) from error
         connection.wal_autocheckpoint(0)
         connection.set_wal_hook(self._wrote_wal)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
@@ -312,12 +309,13 @@ class Database:
         is_allowed = regulator.allows(name, first, second, database)
         return apsw.SQLITE_OK if is_allowed else apsw.SQLITE_DENY
 
-    def _failure(self, error: apsw.Error | OverflowError) -> SqlError:
+    def _failure(self, error: Exception) -> SqlError:
         if isinstance(error, OverflowError):
             return SqlError("an integer is larger than SQLite's 64 bits")
         if isinstance(error, apsw.BindingsError):
             return SqlError(WRONG_BINDINGS)
-        if self._refused_transaction:
+        is_refused, self._refused_transaction = self._refused_transaction, False
+        if is_refused:
             return SqlError(regulator.USE_TRANSACTION)
         result = getattr(error, "result", None)
         if result is None:

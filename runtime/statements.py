@@ -21,9 +21,13 @@ class SqlStorage:
 
     @property
     def database_size(self) -> int:
-        """The size of the object's database, in bytes."""
+        """The size of the object's database, in bytes; free pages don't count."""
         self._check()
-        return self._database.size
+        pages, free, page_bytes = (
+            cast(int, self._database.run(f"PRAGMA {name}")[0][0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * page_bytes
 
     @overload
     def exec(self, query: str, *bindings: SqlValue) -> SqlCursor[dict[str, Any]]: ...

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
 from runtime.alarms import AlarmTable
-from runtime.clock import moment
+from runtime.clock import Clock, moment
 from runtime.errors import StorageError
 from runtime.kv import SyncKvStorage
 from runtime.sql import Database
@@ -31,8 +31,9 @@ class Surroundings(Protocol):
     def check(self) -> None:
         """Raise unless the object's own code is running, and the object is whole."""
 
-    def now(self) -> float:
-        """Return the time."""
+    @property
+    def clock(self) -> Clock:
+        """What alarms are set by."""
 
     def has_alarm_handler(self) -> bool:
         """Whether alarms may be set."""
@@ -239,7 +240,7 @@ class Storage:
             )
         if name == "":
             raise ValueError("an alarm's name can't be empty; leave it out for the one alarm")
-        now = self._around.now()
+        now = self._around.clock.time()
         time = moment(when, now)
         if time <= 0:
             raise TypeError("set_alarm() cannot be called with an alarm time <= 0")

@@ -1,4 +1,4 @@
-"""The runtime's own tables in an object's database, beside the object's."""
+"""What tables there are in an object's database: the runtime's own, beside the object's."""
 
 from __future__ import annotations
 
@@ -37,3 +37,17 @@ class RuntimeTable:
                 raise
         self._database.write(self._create)
         return self._database.write(statement, *bindings)
+
+
+def is_empty(database: Database) -> bool:
+    """Whether no table has a row, the runtime's own notes about the object aside."""
+    tables = database.run(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' "
+        "AND type IN ('table', 'virtual') AND name NOT IN ('sqlite_schema', '_cf_METADATA')"
+    )
+    # SQL has no placeholder for a table's name.
+    names = [str(name).replace('"', '""') for (name,) in tables]
+    try:
+        return not any(database.run(f'SELECT 1 FROM "{name}" LIMIT 1') for name in names)
+    except SqlError:  # what can't be read isn't known to be empty
+        return False
