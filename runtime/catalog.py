@@ -85,10 +85,12 @@ class Catalog:
 
     async def close(self) -> None:
         """Write what is left, and close."""
-        await self.flush()
-        if self._writer is not None:
-            await self._writer
-        await self._connection.close()
+        try:
+            await self.flush()
+            if self._writer is not None:
+                await self._writer
+        finally:
+            await self._connection.close()
 
     async def abandon(self) -> None:
         """Close without writing what is left, as when the process dies. For tests."""
@@ -112,16 +114,21 @@ class Catalog:
         self._change(key, Entry(None, None))
 
     async def flush(self) -> None:
-        """Write what has been noted."""
+        """Write what has been noted. That goes on even if the caller stops waiting for it."""
+        await asyncio.shield(spawn_outside(self._flush()))
+
+    async def _flush(self) -> None:
         async with self._writing:
+            if not self._changes:
+                return
             changes, self._changes = self._changes, {}
             try:
                 for key, entry in changes.items():
                     await self._write(key, entry)
                 await self._connection.commit()
             except aiosqlite.Error:
-                await self._connection.rollback()
                 self._changes = {**changes, **self._changes}
+                await self._connection.rollback()
                 raise
 
     async def try_flush(self) -> bool:
@@ -158,8 +165,9 @@ class Catalog:
             for key in plan.deleted_keys:
                 for table in ("objects", "alarms"):
                     await self._connection.execute(
-                        f"DELETE FROM {table} WHERE directory = ? OR directory LIKE ?",
-                        (key, f"{key}@%"),
+                        f"DELETE FROM {table} "
+                        "WHERE directory = ?1 OR instr(directory, ?1 || '@') = 1",
+                        (key,),
                     )
             await self._connection.commit()
 

@@ -50,8 +50,10 @@ def plan(
             f"this data folder has seen the migrations {', '.join(applied)}; the configured ones "
             f"must begin with these, and are {', '.join(tags) or 'none'}"
         )
-    keys, used, deleted = dict(known), set(known.values()), list[str]()
-    for migration in migrations[len(applied) :]:
+    past, future = migrations[: len(applied)], migrations[len(applied) :]
+    keys, deleted = dict(known), list[str]()
+    used = {*known.values(), *_keys_of(past)}
+    for migration in future:
         for name in migration.new_sqlite_classes:
             _must(name not in keys, migration, f"class {name} exists already")
             keys[name] = _unused(name, used)
@@ -62,11 +64,13 @@ def plan(
             keys[renamed.to] = keys.pop(renamed.from_)
         for name in migration.deleted_classes:
             _must(name in keys, migration, f"there is no class {name}")
-            _must(name not in bound, migration, f"class {name} is still bound: unbind it first")
             deleted.append(keys.pop(name))
     for name in bound:
         if name in keys:
             continue
+        for migration in future:
+            is_deleted = name in migration.deleted_classes
+            _must(not is_deleted, migration, f"class {name} is still bound: unbind it first")
         if migrations:
             raise MigrationRefused(
                 f"Cannot create binding for class {name} because it is not currently configured "
@@ -80,6 +84,14 @@ def plan(
 def _must(fine: bool, migration: Migration, reason: str) -> None:
     if not fine:
         raise MigrationRefused(f"migration {migration.tag!r} can't be applied: {reason}")
+
+
+def _keys_of(migrations: Sequence[Migration]) -> set[str]:
+    keys = set[str]()
+    for migration in migrations:
+        for name in migration.new_sqlite_classes:
+            keys.add(_unused(name, keys))
+    return keys
 
 
 def _unused(name: str, used: Collection[str]) -> str:

@@ -7,6 +7,7 @@ WAL is brought into its database, durably, and the object's alarms are read.
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from runtime.sql import Database
 
 THREADS: Final = 4
 _WAL: Final = ".sqlite-wal"
+
+log = logging.getLogger("runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,20 @@ def recover(objects: Path) -> list[Recovered]:
         objects: The folder in which each class has a folder of its own.
     """
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(_recover_one, objects.glob(f"*/*{_WAL}")))
+        found = pool.map(_recover_one, objects.glob(f"*/*{_WAL}"))
+        return [recovered for recovered in found if recovered is not None]
 
 
-def _recover_one(wal: Path) -> Recovered:
+def _recover_one(wal: Path) -> Recovered | None:
     database = Database(wal.with_name(wal.name.removesuffix("-wal")), _Nobody())
-    name = ObjectName(database).recall()
-    alarms = AlarmTable(database).due()
-    database.close(checkpoint=True)
+    if not database.exists():  # it was being deleted
+        wal.unlink()
+        return None
+    try:
+        name = ObjectName(database).recall()
+        alarms = AlarmTable(database).due()
+        database.close(checkpoint=True)
+    except SqlError:  # its calls will fail with that; the other objects can be served
+        log.exception("%s can't be read, and its alarms won't ring", database.path)
+        return None
     return Recovered(wal.parent.name, wal.name.removesuffix(_WAL), name, alarms)

@@ -44,8 +44,10 @@ class Ringer:
 
     def set(self, key: Key, alarms: Alarms) -> None:
         """Take over how all alarms of one object stand."""
-        for timer in self._timers.pop(key, {}).values():
+        for name, timer in self._timers.pop(key, {}).items():
             timer.cancel()
+            if name not in alarms:
+                self._failures.pop((key, name), None)
         for name, when in alarms.items():
             self._set((key, name), when)
 
@@ -74,8 +76,10 @@ class Ringer:
         if self._is_stopped:
             return
         key, name = which
-        timer = self._clock.call_at(when, lambda: self._is_due(which))
-        self._timers.setdefault(key, {})[name] = timer
+        timers = self._timers.setdefault(key, {})
+        if name in timers:
+            timers[name].cancel()
+        timers[name] = self._clock.call_at(when, lambda: self._is_due(which))
 
     def _is_due(self, which: Which) -> None:
         self._due.append(which)

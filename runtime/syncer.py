@@ -110,7 +110,7 @@ class SyncedFile:
             return
         for done in batch:
             done()
-        if self._waiting:
+        if self._waiting and not self._busy:  # it is, if a `done` asked for another sync
             self._start()
 
     def _release(self) -> None:
