@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from runtime.alarms import AlarmTable
 from runtime.checkpoints import Checkpoints
-from runtime.clock import Clock
+from runtime.clock import Clock, Timer
 from runtime.commits import GatedCommits
 from runtime.errors import ObjectReset, OutsideObject, SqlError, StorageError
 from runtime.gates import InputGate, OutputGate
@@ -32,9 +32,11 @@ from runtime.sockets import SERVICE_RESTART, SocketSet
 from runtime.sql import Database
 from runtime.storage import Storage
 from runtime.syncer import SyncedFile
+from runtime.tables import is_empty
 from runtime.tasks import Aborted, ObjectTask, current, error_of, log_failure
 from runtime.wire import copied_error
 
+_GONE: Final = "The object has left memory meanwhile."
 _RESET: Final = "Durable Object connection closed because the object was reset."
 
 T = TypeVar("T")
@@ -55,8 +57,6 @@ class Activation:
         path: Path,
         node: Node,
         sockets: SocketSet,
-        *,
-        vfs: str | None,
     ) -> None:
         self.id = id
         self.namespace = namespace
@@ -64,8 +64,8 @@ class Activation:
         self.failure: Exception | None = None
         """Why it is broken; None while it isn't."""
         self.is_over = False
-        self.is_watched = False
-        """Whether the node has set a time to look whether it can be evicted."""
+        self.watch: Timer | None = None
+        """When the node looks whether it can be evicted."""
         self.quiet_since = node.clock.time()
         self.node = node
         self._loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class Activation:
         self.handlers = handlers_of(namespace.cls)
         self._file = SyncedFile(path, node.syncer, self.break_off)
         self._commits = GatedCommits(self._output, self._file, self.break_off)
-        self._database = Database(path, self._commits, vfs=vfs)
+        self._database = Database(path, self._commits, vfs=node.vfs)
         self._name = ObjectName(self._database)
         self._checkpoints = Checkpoints(self._database, node.syncer, self._input, self._let_go)
         self._is_on_record = False
@@ -115,7 +115,7 @@ class Activation:
 
     def has_become_empty(self) -> bool:
         """Whether it has written in this life, and nothing is stored any more, or still."""
-        return bool(self._commits.count) and self._database.is_empty()
+        return bool(self._commits.count) and is_empty(self._database)
 
     def hibernate(self) -> Callable[..., None]:
         """Drop the memory; the sockets stay. Only while it is quiet.
@@ -124,10 +124,8 @@ class Activation:
             What is left to do, on any thread: `Database.close`.
         """
         assert self.is_quiet, "something would be lost"
-        self.is_over = True
-        self.instance = None
-        self._file.close()
-        self.sockets.outlet = None
+        self._end()
+        self.instance = self.sockets.outlet = None
         return self._database.close
 
     def break_off(self, error: BaseException) -> None:
@@ -138,9 +136,8 @@ class Activation:
         failure = copied_error(error, self.id.hex, remote=not ours, traceback=self.node.debug)
         failure.__dict__["durable_object_reset"] = True
         self.failure = failure
-        self.is_over = True
+        self._end()
         self._output.shatter()
-        self._file.close()
         for task in tuple(self._tasks):
             task.drop(failure)
         for reply in self._owed:
@@ -150,6 +147,12 @@ class Activation:
         self.sockets.disconnect(SERVICE_RESTART, _RESET)
         if not self._checkpoints.is_running:  # else as soon as it is done with the database
             self._let_go()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._file.close()
+        if self.watch is not None:
+            self.watch.cancel()
 
     def _let_go(self) -> None:
         if self.failure is not None:
@@ -275,8 +278,8 @@ class Activation:
         parent = context.get(current)
         gate = parent.gate if parent else self._input
         task = self.new_task(coroutine, "a task", gate, context.copy())
-        if self.failure is not None:
-            task.drop(self.failure)
+        if self.is_over:
+            task.drop(self.failure or ObjectReset(_GONE, durable_object_id=self.id.hex))
         else:
             self._loop.call_soon(task.start)
         return task
@@ -285,8 +288,7 @@ class Activation:
         self._tasks.discard(task)
         if not self._tasks:
             self.quiet_since = self.clock.time()
-            if not self.is_watched:
-                self.is_watched = True
+            if self.watch is None:
                 self.node.became_quiet(self)
 
     def release_call(self, call: Callable[[], object]) -> None:
@@ -305,13 +307,10 @@ class Activation:
             raise copied_error(self.failure, self.id.hex)
         if not self._is_stepping or get_ident() != self._thread:
             raise OutsideObject(
-                f"the storage and sockets of {self.namespace.cls.__name__} can only be used by its "
-                "own code while it runs: in a handler, or a task that one has started",
+                f"what belongs to a {self.namespace.cls.__name__} can only be used by its own code "
+                "while it runs: in a handler, or a task that one has started",
                 durable_object_id=self.id.hex,
             )
-
-    def now(self) -> float:
-        return self.clock.time()
 
     def has_alarm_handler(self) -> bool:
         return "alarm" in self.handlers or self.instance is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+TIDY_FROM: Final = 256  # timers in a queue, cancelled ones included
 RECHECK_SECONDS: Final = 60.0  # the longest sleep: a wall clock may be set forward meanwhile
 
 Settle = Callable[[], Coroutine[Any, Any, None]]
@@ -41,10 +43,13 @@ class Timer:
     when: float
     number: int
     callback: Callable[[], object] | None = field(compare=False)
+    handle: asyncio.TimerHandle | None = field(compare=False, default=None)
 
     def cancel(self) -> None:
         """Make it not happen. Harmless when it has happened."""
         self.callback = None
+        if self.handle is not None:
+            self.handle.cancel()
 
     def ring(self) -> None:
         """Do it, unless it was cancelled or has been done."""
@@ -59,8 +64,16 @@ class DueQueue:
     def __init__(self) -> None:
         self._heap: list[Timer] = []
         self._count = 0
+        self._tidy_at = TIDY_FROM
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def add(self, when: float, callback: Callable[[], object]) -> Timer:
+        if len(self._heap) >= self._tidy_at:  # what was cancelled mustn't stay until it is due
+            self._heap = [timer for timer in self._heap if timer.callback is not None]
+            heapq.heapify(self._heap)
+            self._tidy_at = max(TIDY_FROM, 2 * len(self._heap))
         self._count += 1
         timer = Timer(when, self._count, callback)
         heapq.heappush(self._heap, timer)
@@ -100,7 +113,7 @@ class SystemClock:
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         # A span, unlike a date, isn't touched by somebody setting the machine's clock.
         timer = Timer(self.time() + seconds, 0, callback)
-        asyncio.get_running_loop().call_later(seconds, timer.ring)
+        timer.handle = asyncio.get_running_loop().call_later(seconds, timer.ring)
         return timer
 
     def _arm(self) -> None:
@@ -118,9 +131,11 @@ class SystemClock:
         self._wake = None
         # Only what is due by now: a timer that sets another for "now" must not starve the loop.
         now = self.time()
-        while (timer := self._due.pop_due(now)) is not None:
-            timer.ring()
-        self._arm()
+        try:
+            while (timer := self._due.pop_due(now)) is not None:
+                timer.ring()
+        finally:
+            self._arm()
 
 
 class ManualClock:
@@ -130,11 +145,14 @@ class ManualClock:
         settle: Waits until all that has been set in motion has come to rest.
         start: What it shows first. The default is the machine's time, so that a moment
             computed by other means (``time.time() + 60``) lies where the test expects it.
+
+    Attributes:
+        due: What it will ring, and when.
     """
 
     def __init__(self, settle: Settle, start: float | None = None) -> None:
+        self.due = DueQueue()
         self._now = time.time() if start is None else start
-        self._due = DueQueue()
         self._settle = settle
         self._moves: deque[asyncio.Task[None]] = deque()
         self._waiting: list[Callable[[], object]] = []
@@ -143,7 +161,7 @@ class ManualClock:
         return self._now
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        timer = self._due.add(when, callback)
+        timer = self.due.add(when, callback)
         if when <= self._now:
             asyncio.get_running_loop().call_soon(self._ring_next, self._now)
         return timer
@@ -182,20 +200,22 @@ class ManualClock:
 
     async def _move(self, span: float, before: asyncio.Task[None] | None) -> None:
         if before is not None:
-            await before
+            await asyncio.wait([before])
         target = self._now + span
-        await self._settle()
-        while self._ring_next(target):
+        try:
             await self._settle()
-        self._now = target
-        self._moves.popleft()
+            while self._ring_next(target):
+                await self._settle()
+            self._now = target
+        finally:
+            self._moves.popleft()
         if not self._moves:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
 
     def _ring_next(self, until: float) -> bool:
-        timer = self._due.pop_due(until)
+        timer = self.due.pop_due(until)
         if timer is None:
             return False
         self._now = max(self._now, timer.when)
@@ -215,6 +235,6 @@ def moment(when: float | datetime | timedelta, now: float) -> float:
         if when.tzinfo is None:
             raise TypeError(f"{when!r} has no time zone; use datetime.now(UTC) or similar")
         return when.timestamp()
-    if isinstance(when, bool) or not isinstance(when, int | float):
+    if isinstance(when, bool) or not isinstance(when, int | float) or math.isnan(when):
         raise TypeError(f"expected seconds, an aware datetime or a timedelta, not {when!r}")
     return float(when)

@@ -6,6 +6,7 @@ gate decides when it runs; the output gate when its answer leaves.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import Any, Final
@@ -21,7 +22,7 @@ from runtime.tasks import ObjectTask, as_async, error_of, log_failure
 MAX_TASKS: Final = 4096  # of one object, under way or waiting
 TRY_AGAIN_LATER: Final = 1013  # the close code for what is too much
 
-_OVERLOADED: Final = "Durable Object is overloaded. Too many requests queued."
+OVERLOADED: Final = "Durable Object is overloaded. Too many requests queued."
 _NO_ALARM_HANDLER: Final = (
     "Attempted to run a scheduled alarm without a handler, did you remember to define an alarm() "
     "method? %s"
@@ -34,7 +35,7 @@ log = logging.getLogger("runtime")
 def call(life: Activation, call: Call) -> None:
     """Call a method, or `fetch`, and answer its caller."""
     if life.load >= MAX_TASKS:
-        call.reply.fail(Overloaded(_OVERLOADED, durable_object_id=life.id.hex))
+        call.reply.fail(Overloaded(OVERLOADED, durable_object_id=life.id.hex))
         return
     method = None
     if call.name == FETCH:
@@ -58,7 +59,7 @@ def ring(life: Activation, name: str | None) -> ObjectTask:
 def receive(life: Activation, ws: WebSocket, message: Message) -> None:
     """Deliver a socket's message."""
     if life.load >= MAX_TASKS:
-        ws.drop(TRY_AGAIN_LATER, _OVERLOADED)
+        ws.drop(TRY_AGAIN_LATER, OVERLOADED)
         return
     _handle(life, "web_socket_message", ws, message)
 
@@ -113,7 +114,7 @@ async def _alarm(life: Activation, name: str | None) -> None:
         return
     try:
         await as_async(life.instance.alarm, ringing.invocation)
-    except Exception as error:  # it is tried again, and kept with its error after the last try
+    except (Exception, asyncio.CancelledError) as error:  # it is tried again
         log.warning("alarm of %s failed", life, exc_info=error)
         life.alarms.fail(ringing, f"{type(error).__name__}: {error}", clock.time())
     else:

@@ -42,7 +42,10 @@ class Request:
         body: bytes | str = b"",
         web_socket: WebSocket | None = None,
     ) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise TypeError(f"Invalid URL: {url}") from error
         if not (parts.scheme and parts.netloc):
             raise TypeError(f"Invalid URL: {url}")
         self.url = url

@@ -56,8 +56,8 @@ class InputGate:
         # True from a section's end until whoever awaits it has had its turn.
         self._handing_over: object | None = None
         self._finished = False
-        # The result of a section that has ended while sections inside it haven't.
-        self._ending: tuple[object] | None = None
+        # The end of a section, put off while sections inside it go on.
+        self._ending: Call | None = None
 
     @property
     def is_open(self) -> bool:
@@ -105,17 +105,21 @@ class InputGate:
             begin(section)
         return section
 
-    def finish(self, result: object = None) -> None:
-        """End this critical section and hand over to whoever awaits `result`.
+    def finish(self, result: object = None, complete: Call | None = None) -> None:
+        """End this critical section, once those inside it have ended.
 
-        Complete `result` before: its reader is then in the loop's queue ahead of us.
+        Args:
+            result: Whoever awaits this goes on first.
+            complete: Called when the section ends, to complete `result`.
         """
         parent = self._parent
         assert parent is not None, "the outermost gate is no section"
         assert parent._sections[0][0] is self, "only the section that runs can end"
         if self._sections:
-            self._ending = (result,)
+            self._ending = lambda: self.finish(result, complete)
             return
+        if complete is not None:
+            complete()  # its reader is then in the loop's queue, ahead of us
         self._finished = True
         # Tasks that the section left behind belong to the enclosing gate from now on.
         parent._waiting.extendleft(reversed(self._waiting))
@@ -130,7 +134,7 @@ class InputGate:
         if self._sections:
             self._sections[0][1]()
         elif self._ending is not None:
-            self.finish(*self._ending)
+            self._ending()
         # One by one: any of them may start a section, and shut the gate behind it.
         while self._waiting and not self._sections:
             self._waiting.popleft().step()
@@ -199,4 +203,8 @@ class OutputGate:
                 queue.popleft()
             else:
                 queue.popleft()
-                head()
+                try:
+                    head()
+                except BaseException:  # it is raised, but the others behind it leave too
+                    self._drain()
+                    raise

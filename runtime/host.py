@@ -62,7 +62,7 @@ class Host:
         self.steps = 0
         self._config = config
         self._catalog = catalog
-        self._vfs = vfs
+        self.vfs = vfs
         self._env: Any = None
         self._namespaces: dict[str, DurableObjectNamespace[Any]] = {}
         self._residents: dict[Key, Resident] = {}
@@ -108,6 +108,8 @@ class Host:
                 self._evict(resident)
             elif resident.life is not None:
                 resident.life.break_off(ShuttingDown(_STOPPING))
+            else:
+                self.forget_if_idle(resident)
         while self._residents:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
 
@@ -167,8 +169,7 @@ class Host:
         if self.is_stepping or self._inbox:
             # Inside a step, this one's or another's: after it, and in order.
             self._inbox.append((resident, event, refuse))
-            if len(self._inbox) == 1:
-                self._loop.call_soon(self._deliver_waiting, context=Context())
+            self._loop.call_soon(self._deliver_next, context=Context())
         else:
             self._admit(resident, event, refuse)
 
@@ -177,17 +178,15 @@ class Host:
         namespace = self._namespace(key.directory)
         return namespace is not None and hasattr(namespace.cls, handler)
 
-    def _deliver_waiting(self) -> None:
-        # As many as there are now: what they cause comes after others' turn.
-        for _ in range(len(self._inbox)):
-            self._admit(*self._inbox[0])
+    def _deliver_next(self) -> None:
+        try:
+            self._admit(*self._inbox[0])  # still the first in the queue: nobody overtakes it
+        finally:
             self._inbox.popleft()
-        if self._inbox:
-            self._loop.call_soon(self._deliver_waiting, context=Context())
 
     def _admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
         if resident.is_closing:
-            resident.waiting.append((event, refuse))
+            resident.wait(event, refuse)
             return
         life = resident.life or self._wake(resident)
         if life.failure is not None:
@@ -199,7 +198,7 @@ class Host:
         namespace = self._namespace(resident.key.directory)
         assert namespace is not None, "nobody has a stub of an unbound class"
         path = self._path(resident.key)
-        life = Activation(resident.id, namespace, path, self, resident.sockets, vfs=self._vfs)
+        life = Activation(resident.id, namespace, path, self, resident.sockets)
         resident.life = life
         # In a context of its own: the object sees nothing of whoever happens to wake it.
         Context().run(life.start, self._env)
@@ -230,8 +229,7 @@ class Host:
         self._catalog.note(resident.key, activation.id.name, alarms)
 
     def became_quiet(self, activation: Activation) -> None:
-        evict = partial(self._evict_if_idle, activation)
-        self.clock.call_later(self._config.idle_seconds, evict)
+        self._watch(activation, self._config.idle_seconds)
 
     def broke(self, activation: Activation) -> None:
         resident = self._resident_of(activation)
@@ -261,18 +259,18 @@ class Host:
 
     def forget_if_idle(self, resident: Resident) -> None:
         """Let go of an object that is asleep and has no socket."""
-        if resident.life is None and not resident.is_closing and not len(resident.sockets):
+        if resident.is_idle:
             self._residents.pop(resident.key, None)
 
+    def _watch(self, life: Activation, seconds: float) -> None:
+        life.watch = self.clock.call_later(seconds, partial(self._evict_if_idle, life))
+
     def _evict_if_idle(self, life: Activation) -> None:
-        if life.is_over:
-            return
         remaining = self._config.idle_seconds - (self.clock.time() - life.quiet_since)
         if life.is_quiet and remaining <= 0:
             self._evict(self._resident_of(life))
         else:
-            again = partial(self._evict_if_idle, life)
-            self.clock.call_later(max(remaining, 1.0), again)
+            self._watch(life, max(remaining, 1.0))
 
     def _evict(self, resident: Resident) -> None:
         life, resident.life = resident.life, None

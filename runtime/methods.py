@@ -2,7 +2,8 @@
 
 A class is read once, when it is bound. Calls then cost a table look-up, a copy of each argument,
 and a check against its annotation; for ``str``, ``int`` and their like that is one comparison.
-Values are checked, never coerced: ``"5"`` is no ``int``.
+Values are checked as strictly as pydantic can: ``"5"`` is no ``int``. Only an ``int`` passes for
+a ``float``, and a dict with the right fields becomes the model or dataclass that is asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import Any, Final, TypeAlias, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -28,7 +30,6 @@ _EXACT: Final = frozenset({str, int, float, bool, bytes, type(None)})
 # The base class's own: its handlers are reserved, and its fields are nobody's business.
 _FIELDS: Final = frozenset({"ctx", "env", "migrations"})
 _OWN_TO_STUBS: Final = frozenset({"id", "name"})
-_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def rpc_private(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,6 +104,7 @@ def methods_of(cls: type, *, reserved: frozenset[str] = RESERVED) -> dict[str, M
         for name, function in inspect.getmembers(cls, inspect.isfunction)
         if not (name.startswith("_") or name in reserved or name in _FIELDS)
         and not hasattr(function, _PRIVATE_MARK)
+        and not isinstance(inspect.getattr_static(cls, name), staticmethod)
     }
     for name in methods.keys() & _OWN_TO_STUBS:
         raise TypeError(
@@ -114,21 +116,19 @@ def methods_of(cls: type, *, reserved: frozenset[str] = RESERVED) -> dict[str, M
 
 def _method(cls: type, name: str, function: Callable[..., Any]) -> Method:
     full_name = f"{cls.__name__}.{name}"
+    signature = inspect.signature(function)
+    own = list(signature.parameters.values())[1:]
     try:
         hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
+        checks = {parameter.name: _check(_type_of(parameter, hints)) for parameter in own}
+        result_check = _check(hints.get("return", Any))
+    except (NameError, AttributeError) as error:
         raise TypeError(
             f"{full_name}(): an annotation can't be resolved ({error}); "
             "import the name for real, not under TYPE_CHECKING"
         ) from error
-    signature = inspect.signature(function)
-    own = list(signature.parameters.values())[1:]
     parameters = {
-        parameter.name: Parameter(
-            f"{full_name}() argument {parameter.name!r}",
-            None if parameter.kind in _VARIADIC else _check(hints.get(parameter.name, Any)),
-        )
-        for parameter in own
+        name: Parameter(f"{full_name}() argument {name!r}", check) for name, check in checks.items()
     }
     is_simple = all(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in own)
     return Method(
@@ -136,9 +136,18 @@ def _method(cls: type, name: str, function: Callable[..., Any]) -> Method:
         signature=signature.replace(parameters=own),
         parameters=parameters,
         simple=tuple(parameters.values()) if is_simple else None,
-        result=Parameter(f"the result of {full_name}()", _check(hints.get("return", Any))),
+        result=Parameter(f"the result of {full_name}()", result_check),
         is_async=inspect.iscoroutinefunction(function),
     )
+
+
+def _type_of(parameter: inspect.Parameter, hints: dict[str, Any]) -> Any:
+    hint = hints.get(parameter.name, Any)
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return GenericAlias(tuple, (hint, ...))
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return GenericAlias(dict, (str, hint))
+    return hint
 
 
 def _check(annotation: Any) -> Check | None:
@@ -146,6 +155,7 @@ def _check(annotation: Any) -> Check | None:
         return None
     try:
         adapter = TypeAdapter(annotation)
+        adapter.rebuild(raise_errors=True)  # now, rather than at the first call
     except (PydanticSchemaGenerationError, PydanticUserError):
         return None  # a stub, an RpcTarget: something that has no values to check
     if annotation in _EXACT:

@@ -17,6 +17,8 @@ class Node(Protocol):
     clock: Clock
     syncer: Syncer
     debug: bool
+    vfs: str | None
+    """What its databases are opened through; None for SQLite's own."""
     is_stepping: bool
     """Whether a step of any object is running: no other may begin inside it."""
     steps: int

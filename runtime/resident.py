@@ -11,6 +11,8 @@ from runtime import events
 from runtime.activation import Activation
 from runtime.catalog import Key
 from runtime.clock import Clock
+from runtime.errors import Overloaded
+from runtime.events import MAX_TASKS, OVERLOADED
 from runtime.ids import ObjectId
 from runtime.sockets import Message, SocketSet, WebSocket
 
@@ -50,6 +52,18 @@ class Resident:
         self.is_closing = False
         self.waiting: deque[tuple[Event, Refuse]] = deque()
         self._host = host
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing left to know of it."""
+        return not (self.life or self.is_closing or self.waiting or len(self.sockets))
+
+    def wait(self, event: Event, refuse: Refuse) -> None:
+        """Keep an event for the next life, once this one's database is closed."""
+        if len(self.waiting) < MAX_TASKS:
+            self.waiting.append((event, refuse))
+        else:
+            refuse(Overloaded(OVERLOADED, durable_object_id=self.id.hex))
 
     # Where what arrives on its sockets goes: `sockets.SocketEvents`.
 

@@ -116,8 +116,10 @@ class Runtime(Generic[EnvT]):
             failed.pop_all()
 
     async def _close(self) -> None:
-        await self._catalog.close()
-        self._let_go()
+        try:
+            await self._catalog.close()
+        finally:
+            self._let_go()
 
     def _let_go(self) -> None:
         self.host.syncer.shut_down()

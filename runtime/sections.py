@@ -87,8 +87,7 @@ class CriticalSections:
             if error is not None and failed is not None:
                 failed(error)
             if self._keeper.failure is None:
-                _copy_outcome(task, outcome)
-                section.finish(outcome)
+                section.finish(outcome, partial(_copy_outcome, task, outcome))
 
         timer = self._keeper.clock.call_later(LIMIT_SECONDS, self._took_too_long)
         task = self._keeper.new_task(as_async(work), "a critical section", section, context, done)

@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import lru_cache
-from traceback import format_exception
+from traceback import TracebackException, format_exception
 from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from runtime.errors import RemoteError, RemoteTraceback, crosses_as_itself
 
-MAX_BYTES: Final = 32 * 1024 * 1024  # of the arguments of one call, or of its result
+MAX_BYTES: Final = 32 * 1024 * 1024  # of one argument or result; a character counts as a byte
 MAX_DEPTH: Final = 100  # of values within values; also what catches one that contains itself
 
 # Neither copied nor looked into.
@@ -42,7 +42,7 @@ Refer = Callable[[Any], ByReference | None]
 
 
 def copied(value: Any, what: str, refer: Refer | None = None) -> Any:
-    """Return `value` as its receiver gets it. A deeply immutable value is its own copy.
+    """Return `value` as its receiver gets it. What can't change may be the very same object.
 
     Args:
         what: What the value is, for the error message: ``argument 'text'``.
@@ -57,11 +57,7 @@ def copied(value: Any, what: str, refer: Refer | None = None) -> Any:
         return value
     walk = _Walk(what, refer)
     result = walk.copy(value, 0)
-    if walk.bytes > MAX_BYTES:
-        raise ValueError(
-            "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
-            f"this value was: {walk.bytes} bytes."
-        )
+    walk.check_size()
     return result
 
 
@@ -85,6 +81,7 @@ class _Walk:
             return value
         if depth > MAX_DEPTH:
             raise ValueError(f"{self.what} is nested more than {MAX_DEPTH} deep")
+        self.check_size()  # on the way: a list that holds another one many times has no end
         copy_of, deeper = self.copy, depth + 1
         if kind is list:
             return [copy_of(item, deeper) for item in value]
@@ -104,16 +101,29 @@ class _Walk:
             raise TypeError(f"{self.what} can't be sent to another object: {_unsendable(kind)}")
         return reference
 
+    def check_size(self) -> None:
+        if self.bytes > MAX_BYTES:
+            raise ValueError(
+                "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
+                f"this value was: {self.bytes} bytes."
+            )
+
     def _model(self, value: BaseModel, depth: int) -> BaseModel:
         changed = self._changed(value.__dict__, depth)
-        extra = self._changed(value.model_extra or {}, depth)
-        if not changed and not extra and value.model_config.get("frozen"):
+        extra = self._changed(value.__pydantic_extra__ or {}, depth)
+        private = self._changed(value.__pydantic_private__ or {}, depth)
+        if not (changed or extra or private) and value.model_config.get("frozen"):
             return value
-        return value.model_copy(update=changed | extra)
+        twin = value.model_copy()
+        twin.__dict__.update(changed)
+        (twin.__pydantic_extra__ or {}).update(extra)
+        (twin.__pydantic_private__ or {}).update(private)
+        return twin
 
     def _dataclass(self, value: Any, depth: int) -> Any:
-        names = [field.name for field in dataclasses.fields(value)]
-        changed = self._changed({name: getattr(value, name) for name in names}, depth)
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        attributes = getattr(value, "__dict__", fields)  # some may be no fields
+        changed = self._changed(fields | attributes, depth)
         if not changed and value.__dataclass_params__.frozen:
             return value
         twin = copy.copy(value)
@@ -141,6 +151,9 @@ def copied_error(
     """
     twin = _twin(error)
     twin.__dict__.setdefault("remote", remote)
+    for flag in ("retryable", "overloaded", "durable_object_reset"):
+        if not hasattr(twin, flag):
+            twin.__dict__[flag] = False
     if twin.__dict__.get("durable_object_id") is None:
         twin.__dict__["durable_object_id"] = object_id
     if traceback and remote and error.__traceback__ is not None:
@@ -151,21 +164,31 @@ def copied_error(
 
 def _twin(error: BaseException) -> Exception:
     kind = type(error)
-    try:
-        args = copied(error.args, "an error")
-    except (TypeError, ValueError):
-        args = None
-    if args is None or not isinstance(error, Exception) or not crosses_as_itself(kind):
-        return RemoteError(kind.__name__, str(error))
+    twin: Exception | None = None
+    if isinstance(error, Exception) and crosses_as_itself(kind):
+        with suppress(TypeError, ValueError):  # its args can't cross, or no longer make one
+            twin = _made_again(error)
+    if twin is None:
+        said = TracebackException(kind, error, None)  # str() of the error itself might raise
+        return RemoteError(kind.__name__, str(said))
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    for name in [*vars(error), *slots]:
+        with suppress(TypeError, ValueError, AttributeError):  # what can't cross stays behind
+            setattr(twin, name, copied(getattr(error, name), name))
+    return twin
+
+
+def _made_again(error: Exception) -> Exception:
+    kind = type(error)
     twin: Exception
-    if kind.__module__ == "builtins":
-        twin = type(error)(*args)
+    if isinstance(error, ExceptionGroup):
+        twin = error.derive([_twin(inner) for inner in error.exceptions])
+    elif kind.__module__ == "builtins":  # an OSError's args aren't all there is
+        twin = kind(*copied(error.__reduce__()[1], "an error"))
     else:  # its __init__ may want something else than args
-        twin = type(error).__new__(type(error), *args)
+        args = copied(error.args, "an error")
+        twin = kind.__new__(kind, *args)
         twin.args = args
-    for name, value in vars(error).items():
-        with suppress(TypeError, ValueError):  # what can't cross stays behind
-            twin.__dict__[name] = copied(value, name)
     return twin
 
 
