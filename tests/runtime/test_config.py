@@ -1,0 +1,151 @@
+"""Settings: what goes before what, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from runtime.config import Migration, RenamedClass, RuntimeConfig
+
+
+@pytest.fixture(autouse=True)
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and no settings in the environment."""
+    monkeypatch.chdir(folder)
+    for name in RuntimeConfig.model_fields:
+        monkeypatch.delenv(f"RUNTIME_{name.upper()}", raising=False)
+    return folder
+
+
+def write(project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(text)
+
+
+def test_everything_has_a_default() -> None:
+    config = RuntimeConfig()
+
+    assert config.model_dump() == {
+        "data": Path("data"),
+        "debug": False,
+        "idle_seconds": 10.0,
+        "drain_seconds": 30.0,
+        "migrations": (),
+    }
+
+
+def test_settings_come_from_the_pyproject_of_the_current_folder(project: Path) -> None:
+    write(project, '[tool.runtime]\ndata = "/srv/objects"\nidle_seconds = 5\ndebug = true\n')
+
+    config = RuntimeConfig()
+
+    assert (config.data, config.idle_seconds, config.debug) == (Path("/srv/objects"), 5.0, True)
+    assert config.drain_seconds == 30.0
+
+
+def test_only_the_pyproject_of_the_current_folder_counts(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, "[tool.runtime]\nidle_seconds = 5\n")
+    (project / "inner").mkdir()
+
+    monkeypatch.chdir(project / "inner")
+
+    assert RuntimeConfig().idle_seconds == 10.0
+
+
+@pytest.mark.parametrize("text", ["", '[project]\nname = "x"\n', "[tool.ruff]\nline-length = 9\n"])
+def test_a_pyproject_that_says_nothing_changes_nothing(project: Path, text: str) -> None:
+    write(project, text)
+
+    assert RuntimeConfig() == RuntimeConfig(data=Path("data"))
+
+
+def test_the_environment_goes_before_the_pyproject(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, "[tool.runtime]\nidle_seconds = 5\ndrain_seconds = 5\n")
+    monkeypatch.setenv("RUNTIME_IDLE_SECONDS", "7.5")
+    monkeypatch.setenv("RUNTIME_DEBUG", "true")
+
+    config = RuntimeConfig()
+
+    assert (config.idle_seconds, config.drain_seconds, config.debug) == (7.5, 5.0, True)
+
+
+def test_arguments_go_before_everything(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project, "[tool.runtime]\nidle_seconds = 5\ndrain_seconds = 5\n")
+    monkeypatch.setenv("RUNTIME_IDLE_SECONDS", "7")
+    monkeypatch.setenv("RUNTIME_DRAIN_SECONDS", "7")
+
+    config = RuntimeConfig(idle_seconds=9)
+
+    assert (config.idle_seconds, config.drain_seconds) == (9.0, 7.0)
+
+
+def test_migrations_are_written_as_in_the_original(project: Path) -> None:
+    write(
+        project,
+        "[[tool.runtime.migrations]]\n"
+        'tag = "v1"\nnew_sqlite_classes = ["Game", "Legacy"]\n'
+        "[[tool.runtime.migrations]]\n"
+        'tag = "v2"\nrenamed_classes = [{ from = "Game", to = "Match" }]\n'
+        'deleted_classes = ["Legacy"]\n',
+    )
+
+    first, second = RuntimeConfig().migrations
+
+    assert first == Migration(tag="v1", new_sqlite_classes=("Game", "Legacy"))
+    assert [(renamed.from_, renamed.to) for renamed in second.renamed_classes] == [
+        ("Game", "Match")
+    ]
+    assert second.deleted_classes == ("Legacy",)
+
+
+def test_migrations_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME_MIGRATIONS", '[{"tag": "v1", "new_sqlite_classes": ["Game"]}]')
+
+    assert [migration.tag for migration in RuntimeConfig().migrations] == ["v1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.runtime]\nidle = 5\n",
+        "[tool.runtime]\nidle_seconds = 0\n",
+        "[tool.runtime]\nidle_seconds = -1\n",
+        "[tool.runtime]\ndrain_seconds = -1\n",
+        '[tool.runtime]\nidle_seconds = "soon"\n',
+        "[[tool.runtime.migrations]]\nnew_sqlite_classes = []\n",
+        '[[tool.runtime.migrations]]\ntag = "v1"\nnew_classes = ["Game"]\n',
+        '[[tool.runtime.migrations]]\ntag = "v1"\nrenamed_classes = [{ from = "Game" }]\n',
+    ],
+)
+def test_what_the_pyproject_cant_mean_is_refused(project: Path, text: str) -> None:
+    write(project, text)
+
+    with pytest.raises(ValidationError):
+        RuntimeConfig()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"idle": 5}, {"idle_seconds": 0}, {"drain_seconds": -0.1}, {"migrations": [{}]}]
+)
+def test_what_an_argument_cant_mean_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RuntimeConfig(**settings)
+
+
+def test_objects_may_be_stopped_without_delay() -> None:
+    assert RuntimeConfig(drain_seconds=0).drain_seconds == 0.0
+
+
+def test_settings_cant_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        RuntimeConfig().debug = True
+    with pytest.raises(ValidationError, match="frozen"):
+        Migration(tag="v1").tag = "v2"
+    with pytest.raises(ValidationError, match="frozen"):
+        RenamedClass.model_validate({"from": "A", "to": "B"}).to = "C"

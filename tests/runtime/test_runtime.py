@@ -1,0 +1,162 @@
+"""Opening a data folder, and what is refused there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runtime import DurableObject, Migration, Runtime, RuntimeConfig, errors
+
+
+class Game(DurableObject[object]):
+    """Keeps a score."""
+
+    async def score(self, points: int) -> int:
+        total: int = await self.ctx.storage.get("score", 0) + points
+        await self.ctx.storage.put("score", total)
+        return total
+
+
+def migrated(folder: Path, *migrations: dict[str, Any]) -> RuntimeConfig:
+    """Settings with a history of classes."""
+    return RuntimeConfig(data=folder, migrations=tuple(map(Migration.model_validate, migrations)))
+
+
+def renamed(name: str) -> type:
+    """The same class under another name."""
+    return type(name, (Game,), {})
+
+
+async def test_env_gets_the_namespaces_by_name(tmp_path: Path) -> None:
+    config = RuntimeConfig(data=tmp_path)
+
+    async with Runtime(config, bindings={"games": Game}, env=SimpleNamespace) as runtime:
+        assert runtime.env.games is runtime.namespaces["games"]
+        assert runtime.env.games.cls is Game
+
+
+async def test_a_folder_in_use_is_refused_with_the_name_of_its_user(tmp_path: Path) -> None:
+    config = RuntimeConfig(data=tmp_path)
+
+    async with Runtime(config, bindings={}):
+        with pytest.raises(errors.DataFolderRefused, match=f"in use by process {os.getpid()}"):
+            async with Runtime(config, bindings={}):
+                pass
+
+    async with Runtime(config, bindings={}):
+        pass  # it is free again
+
+
+async def test_a_folder_that_cant_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(errors.DataFolderRefused, match="can't be used: Not a directory"):
+        async with Runtime(RuntimeConfig(data=tmp_path / "file" / "data"), bindings={}):
+            pass
+
+
+async def test_the_loops_task_factory_is_put_back(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.get_task_factory()
+
+    async with Runtime(RuntimeConfig(data=tmp_path), bindings={"games": Game}):
+        inside = loop.get_task_factory()
+
+    assert inside is not before
+    assert loop.get_task_factory() is before
+
+
+async def test_a_class_keeps_its_objects_when_it_is_renamed(tmp_path: Path) -> None:
+    first = {"tag": "v1", "new_sqlite_classes": ["Game"]}
+    second = {"tag": "v2", "renamed_classes": [{"from": "Game", "to": "Match"}]}
+    async with Runtime(migrated(tmp_path, first), bindings={"games": Game}) as runtime:
+        game = runtime.env.games.get_by_name("a")
+        id = str(game.id)
+        await game.score(5)
+
+    bindings = {"matches": renamed("Match")}
+    async with Runtime(migrated(tmp_path, first, second), bindings=bindings) as runtime:
+        match = runtime.env.matches.get_by_name("a")
+
+        assert await match.score(1) == 6
+        assert str(match.id) == id
+
+
+async def test_a_deleted_class_takes_its_objects_with_it(tmp_path: Path) -> None:
+    first = {"tag": "v1", "new_sqlite_classes": ["Game"]}
+    second = {"tag": "v2", "deleted_classes": ["Game"]}
+    third = {"tag": "v3", "new_sqlite_classes": ["Game"]}
+    async with Runtime(migrated(tmp_path, first), bindings={"games": Game}) as runtime:
+        await runtime.env.games.get_by_name("a").score(5)
+
+    async with Runtime(migrated(tmp_path, first, second), bindings={}):
+        files = list(tmp_path.glob("objects/**/*.sqlite"))
+    config = migrated(tmp_path, first, second, third)
+    async with Runtime(config, bindings={"games": Game}) as runtime:
+        score = await runtime.env.games.get_by_name("a").score(1)
+
+    assert files == []
+    assert score == 1
+
+
+async def test_a_class_that_no_migration_names_is_refused_and_nothing_is_left_open(
+    tmp_path: Path,
+) -> None:
+    config = migrated(tmp_path, {"tag": "v1", "new_sqlite_classes": ["Match"]})
+
+    with pytest.raises(errors.MigrationRefused, match="Cannot create binding for class Game"):
+        async with Runtime(config, bindings={"games": Game}):
+            pass
+
+    async with Runtime(config, bindings={}):
+        pass  # the folder is free
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from runtime import DurableObject, Runtime, RuntimeConfig
+
+class Game(DurableObject[object]):
+    async def score(self, points: int) -> int:
+        total = await self.ctx.storage.get("score", 0) + points
+        await self.ctx.storage.put("score", total)
+        return total
+
+async def main():
+    async with Runtime(RuntimeConfig(data=Path(sys.argv[1])), bindings={"games": Game}) as runtime:
+        games = [runtime.env.games.get_by_name(str(number)) for number in range(20)]
+        for round in range(1, 100_000):
+            for answer in asyncio.as_completed([game.score(1) for game in games]):
+                await answer
+            print(round, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("rounds", [1, 7, 20])
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, rounds: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    acknowledged = 0
+    while acknowledged < rounds:
+        acknowledged = int(process.stdout.readline())
+    process.kill()
+    acknowledged = max([acknowledged, *map(int, process.stdout.read().split())])
+    process.wait()
+    process.stdout.close()
+
+    async with Runtime(RuntimeConfig(data=tmp_path), bindings={"games": Game}) as runtime:
+        scores = [await runtime.env.games.get_by_name(str(number)).score(0) for number in range(20)]
+
+    assert all(acknowledged <= score <= acknowledged + 1 for score in scores)

@@ -1,0 +1,356 @@
+"""What an object remembers, by its own account: keys, transactions, syncs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime import DurableObject, DurableObjectState, errors
+from runtime.testing import TestRuntime
+from tests.conftest import StartRuntime
+from tests.runtime.disk import StuckDisk, disk, turns
+
+__all__ = ["disk"]
+
+
+class Box(DurableObject[object]):
+    """An object whose storage the tests use directly."""
+
+    migrations = (
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
+    )
+
+    async def touch(self) -> str:
+        return "touched"
+
+
+@pytest.fixture
+async def runtime(start_awake_runtime: StartRuntime) -> TestRuntime[Any]:
+    """A runtime with boxes."""
+    started: TestRuntime[Any] = await start_awake_runtime(boxes=Box)
+    return started
+
+
+@pytest.fixture
+async def box(runtime: TestRuntime[Any]) -> Any:
+    """One of them."""
+    return runtime.env.boxes.get_by_name("a")
+
+
+async def test_what_was_put_is_got_back(runtime: TestRuntime[Any], box: Any) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        await ctx.storage.put("a", {"n": [1, 2]})
+        await ctx.storage.put_many({"b": 2, "c": 3, "left out": None})
+        return [
+            await ctx.storage.get("a"),
+            await ctx.storage.get("nothing", "a default"),
+            await ctx.storage.get_many(["c", "b", "nothing", "b"]),
+            await ctx.storage.list(start="b"),
+            await ctx.storage.delete("b"),
+            await ctx.storage.delete("b"),
+            await ctx.storage.delete_many(["a", "c", "nothing"]),
+            await ctx.storage.list(),
+        ]
+
+    assert await runtime.run_in_durable_object(box, use) == [
+        {"n": [1, 2]},
+        "a default",
+        {"b": 2, "c": 3},
+        {"b": 2, "c": 3},
+        True,
+        False,
+        2,
+        {},
+    ]
+
+
+async def test_none_cant_be_put(runtime: TestRuntime[Any], box: Any) -> None:
+    with pytest.raises(TypeError, match="a missing key reads as None"):
+        await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.put("a", None))
+
+
+async def test_put_many_stores_all_or_nothing(runtime: TestRuntime[Any], box: Any) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> dict[str, Any]:
+        with pytest.raises(TypeError, match="can't be stored"):
+            await ctx.storage.put_many({"a": 1, "b": object()})
+        return await ctx.storage.list()
+
+    assert await runtime.run_in_durable_object(box, use) == {}
+
+
+@pytest.mark.parametrize("method", ["get_many", "delete_many"])
+async def test_more_than_128_keys_are_refused(
+    runtime: TestRuntime[Any], box: Any, method: str
+) -> None:
+    keys = [str(number) for number in range(129)]
+
+    with pytest.raises(ValueError, match=r"Maximum number of key value pairs is 128\. 129"):
+        await runtime.run_in_durable_object(box, lambda _, ctx: getattr(ctx.storage, method)(keys))
+
+
+async def test_a_transaction_commits_all_of_it(runtime: TestRuntime[Any], box: Any) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        async def closure(txn: Any) -> str:
+            await txn.put("a", 1)
+            await asyncio.sleep(0)
+            ctx.storage.sql.exec("INSERT INTO parents VALUES (7)")
+            return f"saw {await txn.get('a')}"
+
+        return [await ctx.storage.transaction(closure), await ctx.storage.get("a")]
+
+    assert await runtime.run_in_durable_object(box, use) == ["saw 1", 1]
+    await runtime.crash()
+    assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.get("a")) == 1
+
+
+async def test_a_transaction_that_raises_undoes_all_of_it_and_resets_nothing(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(instance: Box, ctx: DurableObjectState) -> list[Any]:
+        async def closure(txn: Any) -> None:
+            await txn.put("a", 2)
+            await asyncio.sleep(0)
+            raise LookupError("changed my mind")
+
+        await ctx.storage.put("a", 1)
+        instance.mark = "same life"  # type: ignore[attr-defined]
+        with pytest.raises(LookupError):
+            await ctx.storage.transaction(closure)
+        return [await ctx.storage.get("a"), instance.mark]  # type: ignore[attr-defined]
+
+    assert await runtime.run_in_durable_object(box, use) == [1, "same life"]
+
+
+async def test_nothing_else_runs_during_a_transaction(runtime: TestRuntime[Any], box: Any) -> None:
+    opened = asyncio.get_running_loop().create_future()
+    go_on = asyncio.get_running_loop().create_future()
+
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        async def closure(txn: Any) -> None:
+            await txn.put("a", 1)
+            opened.set_result(None)
+            await go_on
+
+        await ctx.storage.transaction(closure)
+
+    running = asyncio.ensure_future(runtime.run_in_durable_object(box, use))
+    await opened
+    touching = box.touch()
+    await turns()
+    early = touching.done()
+    go_on.set_result(None)
+
+    assert not early
+    assert await touching == "touched"
+    await running
+
+
+async def test_an_outer_rollback_undoes_what_an_inner_transaction_has_done(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        async def inner(txn: Any) -> None:
+            await asyncio.sleep(0)
+            await txn.put("inner", 1)
+
+        async def outer(txn: Any) -> str:
+            await txn.put("outer", 1)
+            await ctx.storage.transaction(inner)
+            seen = await txn.list()
+            txn.rollback()
+            txn.rollback()
+            return f"saw {sorted(seen)}"
+
+        return [await ctx.storage.transaction(outer), await ctx.storage.list()]
+
+    assert await runtime.run_in_durable_object(box, use) == ["saw ['inner', 'outer']", {}]
+
+
+async def test_an_inner_failure_undoes_only_the_inner_transaction(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> dict[str, Any]:
+        async def inner(txn: Any) -> None:
+            await txn.put("inner", 1)
+            raise LookupError
+
+        async def outer(txn: Any) -> None:
+            await txn.put("outer", 1)
+            with pytest.raises(LookupError):
+                await ctx.storage.transaction(inner)
+
+        await ctx.storage.transaction(outer)
+        return await ctx.storage.list()
+
+    assert await runtime.run_in_durable_object(box, use) == {"outer": 1}
+
+
+async def test_a_transaction_refuses_to_be_used_when_it_is_over(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        kept: list[Any] = []
+
+        async def commit(txn: Any) -> None:
+            kept.append(txn)
+
+        async def roll_back(txn: Any) -> None:
+            txn.rollback()
+            with pytest.raises(errors.StorageError, match=r"Cannot get\(\) on rolled back"):
+                await txn.get("a")
+
+        await ctx.storage.transaction(commit)
+        await ctx.storage.transaction(roll_back)
+        with pytest.raises(errors.StorageError, match="already committed: did you move"):
+            await kept[0].put("a", 1)
+
+    await runtime.run_in_durable_object(box, use)
+
+
+async def test_transaction_sync_keeps_all_or_nothing(runtime: TestRuntime[Any], box: Any) -> None:
+    def use(_: Box, ctx: DurableObjectState) -> dict[str, Any]:
+        def inner() -> None:
+            ctx.storage.kv.put("inner", 1)
+            raise LookupError
+
+        def outer() -> str:
+            ctx.storage.kv.put("outer", 1)
+            with pytest.raises(LookupError):
+                ctx.storage.transaction_sync(inner)
+            return "kept"
+
+        def failing() -> None:
+            ctx.storage.kv.put("failing", 1)
+            raise LookupError
+
+        assert ctx.storage.transaction_sync(outer) == "kept"
+        with pytest.raises(LookupError):
+            ctx.storage.transaction_sync(failing)
+        return dict(ctx.storage.kv.list())
+
+    assert await runtime.run_in_durable_object(box, use) == {"outer": 1}
+
+
+async def test_a_constraint_violated_at_the_commit_resets_the_object(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    def orphan(_: Box, ctx: DurableObjectState) -> None:
+        ctx.storage.kv.put("a", 1)
+        ctx.storage.sql.exec("INSERT INTO children VALUES (99)")
+
+    with pytest.raises(errors.SqlError, match="constraints were violated: FOREIGN KEY") as failure:
+        await runtime.run_in_durable_object(box, orphan)
+
+    assert failure.value.durable_object_reset
+    assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.get("a")) is None
+
+
+async def test_a_full_disk_resets_the_object_even_if_its_code_caught_the_error(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    def fill(_: Box, ctx: DurableObjectState) -> str:
+        database = ctx.storage.sql._database  # no public way leads to a full disk
+        database.run(f"PRAGMA max_page_count = {ctx.storage.sql.database_size // 4096 + 2}")
+        with pytest.raises(errors.SqlError, match="database or disk is full: SQLITE_FULL"):
+            ctx.storage.kv.put("big", b"x" * 100_000)
+        with pytest.raises(errors.SqlError, match="SQLITE_FULL"):
+            ctx.storage.kv.get("big")
+        return "carried on"
+
+    await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.put("small", 1))
+    with pytest.raises(errors.SqlError, match="SQLITE_FULL") as failure:
+        await runtime.run_in_durable_object(box, fill)
+
+    assert failure.value.durable_object_reset
+    assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list()) == {
+        "small": 1
+    }
+
+
+async def test_delete_all_forgets_data_keys_and_alarms_and_keeps_the_schema(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        await ctx.storage.put("a", 1)
+        ctx.storage.sql.exec("CREATE TABLE own (n)")
+        await ctx.storage.delete_all()
+        await ctx.storage.put("b", 2)
+        tables = ctx.storage.sql.exec("SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_cf%'")
+        return [await ctx.storage.list(), [row["name"] for row in tables]]
+
+    keys, tables = await runtime.run_in_durable_object(box, use)
+
+    assert keys == {"b": 2}
+    assert "parents" in tables
+    assert "own" not in tables
+
+
+async def test_delete_all_is_refused_inside_a_transaction(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        await ctx.storage.transaction(lambda _: ctx.storage.delete_all())
+
+    with pytest.raises(errors.StorageError, match="within a transaction"):
+        await runtime.run_in_durable_object(box, use)
+
+
+async def test_sync_returns_when_what_was_written_is_durable(
+    runtime: TestRuntime[Any], box: Any, disk: StuckDisk
+) -> None:
+    synced: list[str] = []
+
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        await ctx.storage.put("a", 1)
+        await ctx.storage.sync()
+        synced.append("now")
+
+    await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.sync())
+    with disk.stuck():
+        using = asyncio.ensure_future(runtime.run_in_durable_object(box, use))
+        await turns()
+        early = list(synced)
+
+    await using
+    assert early == []
+    assert synced == ["now"]
+
+
+async def test_calling_another_object_after_a_write_in_a_transaction_is_refused(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    other = runtime.env.boxes.get_by_name("b")
+
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        async def closure(txn: Any) -> str:
+            before = await other.touch()
+            await txn.put("a", 1)
+            await other.touch()
+            return str(before)
+
+        with pytest.raises(errors.StorageError, match="call before the first write"):
+            await ctx.storage.transaction(closure)
+        return [await ctx.storage.get("a")]
+
+    assert await runtime.run_in_durable_object(box, use) == [None]
+
+
+async def test_a_large_log_is_shortened_while_the_object_is_in_use(
+    runtime: TestRuntime[Any], box: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.checkpoints.PAGES", 20)
+    wal = runtime.config.data / "objects" / "Box" / f"{box.id}.sqlite-wal"
+
+    for number in range(200):
+        await runtime.run_in_durable_object(
+            box,
+            lambda _, ctx: ctx.storage.put(f"k{number}", "x" * 500),  # noqa: B023
+        )
+
+    assert wal.stat().st_size < 60 * 4096
+    await runtime.crash()
+    keys = await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list())
+    assert len(keys) == 200
