@@ -1,0 +1,392 @@
+"""The chat over HTTP and WebSocket, on a real port."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from websockets.exceptions import ConnectionClosed
+
+from apps.chat.app import create_app
+from runtime import RuntimeConfig
+from tests.servers import serving
+
+HTML = {"accept": "text/html"}
+
+
+@pytest.fixture
+async def address(tmp_path: Path) -> AsyncIterator[str]:
+    """Where the chat listens."""
+    async with serving(create_app(RuntimeConfig(data=tmp_path))) as address:
+        yield address
+
+
+@pytest.fixture
+async def browser(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with cookies, as a browser has."""
+    async with httpx.AsyncClient(base_url=f"http://{address}", headers=HTML) as client:
+        yield client
+
+
+@pytest.fixture
+async def api(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API, with a token."""
+    async with httpx.AsyncClient(base_url=f"http://{address}/api") as client:
+        token = (await client.post("/identity", json={"name": "Ada"})).json()["token"]
+        client.headers["authorization"] = f"Bearer {token}"
+        yield client
+
+
+async def say(api: httpx.AsyncClient, text: str, client_id: str, room: str = "tea") -> Any:
+    """Post a message, and return it."""
+    body = {"client_id": client_id, "text": text}
+    response = await api.post(f"/chat/rooms/{room}/messages", json=body)
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+# The API.
+
+
+async def test_messages_are_posted_and_read_by_the_api(api: httpx.AsyncClient) -> None:
+    posted = [await say(api, f"text {n}", f"c{n}") for n in range(1, 5)]
+
+    async def seqs(**query: int) -> list[int]:
+        response = await api.get("/chat/rooms/tea/messages", params=query)
+        return [message["seq"] for message in response.json()]
+
+    assert posted[0].keys() == {"seq", "client_id", "author_id", "author", "text", "posted_at"}
+    assert posted[0]["author"] == "Ada"
+    assert await seqs() == [1, 2, 3, 4]
+    assert await seqs(after=2) == [3, 4]
+    assert await seqs(before=3, limit=1) == [2]
+
+
+async def test_a_resend_by_the_api_gets_the_same_message(api: httpx.AsyncClient) -> None:
+    first, again = await say(api, "hello", "c1"), await say(api, "hello", "c1")
+
+    assert first == again
+    assert len((await api.get("/chat/rooms/tea/messages")).json()) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"client_id": "c", "text": ""},
+        {"client_id": "c", "text": "  \n "},
+        {"client_id": "c", "text": "x" * 2001},
+        {"client_id": "c", "text": 5},
+        {"client_id": "c", "text": "a\x00b"},
+        {"client_id": "", "text": "a"},
+        {"client_id": "x" * 37, "text": "a"},
+        {"client_id": "a b", "text": "a"},
+        {"text": "a"},
+        {"client_id": "c"},
+        {"client_id": "c", "text": "a", "author": "somebody else"},
+        [],
+        "text",
+        None,
+    ],
+)
+async def test_a_body_that_is_no_message_is_422_and_nothing_is_written(
+    api: httpx.AsyncClient, body: Any
+) -> None:
+    response = await api.post("/chat/rooms/tea/messages", json=body)
+
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (await api.get("/chat/rooms/tea/messages")).json() == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"client_id":"c","text":"\xff"}', b'{"client_id":"c","text":"\\ud800"}'],
+)
+async def test_bytes_that_are_no_json_are_422(api: httpx.AsyncClient, content: bytes) -> None:
+    headers = {"content-type": "application/json"}
+
+    response = await api.post("/chat/rooms/tea/messages", content=content, headers=headers)
+
+    assert response.status_code == 422
+
+
+async def test_a_body_that_is_far_too_large_is_refused(api: httpx.AsyncClient) -> None:
+    response = await api.post(
+        "/chat/rooms/tea/messages", json={"client_id": "c", "text": "x" * 100_000}
+    )
+
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "after=-1", "before=x", "after=1e99"])
+async def test_a_page_that_cant_be_is_422(api: httpx.AsyncClient, query: str) -> None:
+    assert (await api.get(f"/chat/rooms/tea/messages?{query}")).status_code == 422
+
+
+@pytest.mark.parametrize("room", ["%3Cscript%3E", "a%20%20!", "x" * 33, "%E2%80%AEtea", "..%00"])
+async def test_a_room_that_cant_be_is_422(api: httpx.AsyncClient, room: str) -> None:
+    response = await api.get(f"/chat/rooms/{room}/messages")
+
+    assert response.status_code == 422
+    assert "1 to 32 letters" in response.json()["detail"]
+
+
+async def test_a_room_is_the_same_in_every_spelling(api: httpx.AsyncClient) -> None:
+    await say(api, "hello", "c1", room="Tea%20Time")
+
+    assert len((await api.get("/chat/rooms/tea-time/messages")).json()) == 1
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer x", "Basic eDp5", "Bearer WyJ4Il0.aaa.bbb"]
+)
+async def test_without_a_good_token_the_api_is_closed(
+    api: httpx.AsyncClient, authorization: str | None
+) -> None:
+    del api.headers["authorization"]
+    headers = {} if authorization is None else {"authorization": authorization}
+
+    reading = await api.get("/chat/rooms/tea/messages", headers=headers)
+    writing = await api.post(
+        "/chat/rooms/tea/messages", headers=headers, json={"client_id": "c", "text": "a"}
+    )
+
+    assert (reading.status_code, writing.status_code) == (401, 401)
+
+
+async def test_a_name_that_cant_be_is_422(api: httpx.AsyncClient) -> None:
+    response = await api.post("/identity", json={"name": " "})
+
+    assert response.status_code == 422
+    assert "a name has 1 to 32 characters" in response.json()["detail"]
+
+
+async def test_the_api_describes_itself(api: httpx.AsyncClient, address: str) -> None:
+    schema = (await api.get(f"http://{address}/schema")).json()
+
+    assert schema["openapi"].startswith("3.1")
+    path = schema["paths"]["/api/chat/rooms/{room}/messages"]
+    assert set(path) == {"get", "post"}
+    assert {parameter["name"] for parameter in path["get"]["parameters"]} == {
+        "room",
+        "after",
+        "before",
+        "limit",
+    }
+    assert "201" in path["post"]["responses"]
+    assert "/api/identity" in schema["paths"]
+
+
+# The socket.
+
+
+async def test_a_program_hears_live_messages_and_what_it_has_missed(
+    api: httpx.AsyncClient, address: str
+) -> None:
+    headers = {"Authorization": api.headers["authorization"]}
+    await say(api, "before", "c1")
+    await say(api, "missed", "c2")
+
+    url = f"ws://{address}/chat/tea/ws?since=1"
+    async with websockets.connect(url, additional_headers=headers) as ws:
+        missed = str(await ws.recv())
+        people = str(await ws.recv())
+        await say(api, "live", "c3")
+        live = str(await ws.recv())
+
+    assert "missed" in missed
+    assert "before" not in missed
+    assert "Ada" in people
+    assert 'data-seq="3"' in live
+
+
+async def test_a_browser_is_let_in_by_its_cookie(browser: httpx.AsyncClient, address: str) -> None:
+    await browser.post("/chat", data={"name": "Bob", "room": "tea"})
+    headers = {"Cookie": f"guest={browser.cookies['guest']}", "Origin": f"http://{address}"}
+
+    async with websockets.connect(f"ws://{address}/chat/tea/ws", additional_headers=headers) as ws:
+        assert "Bob" in str(await ws.recv())
+
+
+@pytest.mark.parametrize(
+    ("room", "headers"),
+    [
+        ("tea", {}),
+        ("tea", {"Authorization": "Bearer forged"}),
+        ("tea", {"Cookie": "guest=forged"}),
+        ("tea", {"X-Person-Id": "1", "X-Person-Name": "Ada"}),
+        ("%3Cscript%3E", {}),
+    ],
+)
+async def test_a_stranger_is_let_in_to_be_told_why_not(
+    address: str, room: str, headers: dict[str, str]
+) -> None:
+    async with websockets.connect(
+        f"ws://{address}/chat/{room}/ws", additional_headers=headers
+    ) as ws:
+        with pytest.raises(ConnectionClosed):
+            await ws.recv()
+
+        assert ws.close_code == 1008
+        assert ws.close_reason
+
+
+async def test_another_sites_page_cant_connect(api: httpx.AsyncClient, address: str) -> None:
+    headers = {"Authorization": api.headers["authorization"], "Origin": "https://evil.example"}
+
+    async with websockets.connect(f"ws://{address}/chat/tea/ws", additional_headers=headers) as ws:
+        with pytest.raises(ConnectionClosed):
+            await ws.recv()
+        assert ws.close_code == 1008
+
+
+@pytest.mark.parametrize(("frame", "code"), [("x" * 2000, 1009), ("hello", 1008), (b"\x00", 1008)])
+async def test_a_frame_nobody_wants_closes_its_own_socket_only(
+    api: httpx.AsyncClient, address: str, frame: str | bytes, code: int
+) -> None:
+    headers = {"Authorization": api.headers["authorization"]}
+    url = f"ws://{address}/chat/tea/ws"
+    async with (
+        websockets.connect(url, additional_headers=headers) as other,
+        websockets.connect(url, additional_headers=headers) as ws,
+    ):
+        await ws.send(frame)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await ws.recv()
+        await say(api, "undisturbed", "c1")
+
+        assert ws.close_code == code
+        async with asyncio.timeout(10):
+            while "undisturbed" not in str(await other.recv()):
+                pass
+
+
+async def test_text_that_is_no_utf_8_closes_its_socket_with_1007(
+    api: httpx.AsyncClient, address: str
+) -> None:
+    headers = {"Authorization": api.headers["authorization"]}
+    async with websockets.connect(f"ws://{address}/chat/tea/ws", additional_headers=headers) as ws:
+        await ws.send(b"\xff\xfe", text=True)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await ws.recv()
+
+        assert ws.close_code == 1007
+
+
+# The pages.
+
+
+async def test_a_newcomer_is_asked_for_a_name_and_led_into_the_room(
+    browser: httpx.AsyncClient,
+) -> None:
+    asked = await browser.get("/chat/tea")
+    entered = await browser.post(
+        "/chat", data={"name": "Ada", "room": "Tea"}, follow_redirects=True
+    )
+
+    assert 'value="tea"' in asked.text
+    assert entered.url.path == "/chat/tea"
+    assert 'id="messages"' in entered.text
+    cookie = entered.history[0].headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"name": "", "room": "tea"}, "a name has 1 to 32 characters"),
+        ({"name": "Ada", "room": "<b>"}, "a room&#39;s name has 1 to 32 letters"),
+        ({}, "a name has 1 to 32 characters"),
+    ],
+)
+async def test_a_form_that_cant_be_comes_back_with_the_reason(
+    browser: httpx.AsyncClient, form: dict[str, str], said: str
+) -> None:
+    response = await browser.post("/chat", data=form)
+
+    assert response.status_code == 422
+    assert said in response.text
+    assert "<b>" not in response.text
+
+
+async def test_the_form_works_without_javascript(browser: httpx.AsyncClient) -> None:
+    await browser.post("/chat", data={"name": "Ada", "room": "tea"})
+    page = (await browser.get("/chat/tea")).text
+    found = re.search(r'name="client_id" value="([^"]+)"', page)
+    assert found
+
+    form = {"client_id": found[1], "text": "hello <b>"}
+    sent = await browser.post("/chat/tea/messages", data=form, follow_redirects=True)
+    form["text"] = "from the page before"
+    again = await browser.post("/chat/tea/messages", data=form, follow_redirects=True)
+
+    assert sent.url.path == "/chat/tea"
+    assert "hello &lt;b&gt;" in sent.text
+    assert found[1] not in re.findall(r'name="client_id" value="([^"]+)"', sent.text)
+    assert "from the page before" in again.text
+
+
+async def test_htmx_gets_the_message_or_the_reason(browser: httpx.AsyncClient) -> None:
+    await browser.post("/chat", data={"name": "Ada", "room": "tea"})
+    htmx = {"hx-request": "true"}
+
+    sent = await browser.post(
+        "/chat/tea/messages", data={"client_id": "c1", "text": "hi"}, headers=htmx
+    )
+    refused = await browser.post(
+        "/chat/tea/messages", data={"client_id": "c2", "text": ""}, headers=htmx
+    )
+
+    assert (sent.status_code, refused.status_code) == (200, 422)
+    assert sent.text.lstrip().startswith("<hx-upsert")
+    assert "a message needs some text" in refused.text
+    assert 'id="notice"' in refused.text
+
+
+async def test_another_sites_page_cant_post(browser: httpx.AsyncClient) -> None:
+    await browser.post("/chat", data={"name": "Ada", "room": "tea"})
+    form = {"client_id": "c1", "text": "hi"}
+
+    answers = [
+        await browser.post("/chat/tea/messages", data=form, headers=headers)
+        for headers in (
+            {"sec-fetch-site": "cross-site"},
+            {"sec-fetch-site": "same-site"},
+            {"origin": "https://evil.example"},
+        )
+    ]
+
+    assert [answer.status_code for answer in answers] == [403] * 3
+
+
+async def test_pages_forbid_whatever_they_dont_need(browser: httpx.AsyncClient) -> None:
+    for path in ("/", "/chat/tea", "/static/site.css", "/nowhere"):
+        headers = (await browser.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_home_page_lists_the_rooms_that_exist(
+    browser: httpx.AsyncClient, api: httpx.AsyncClient
+) -> None:
+    await say(api, "hello", "c1", room="hazel-grove")
+
+    assert 'href="/chat/hazel-grove"' in (await browser.get("/")).text
+
+
+async def test_what_isnt_there_is_said_on_a_page(browser: httpx.AsyncClient) -> None:
+    response = await browser.get("/nowhere")
+
+    assert response.status_code == 404
+    assert "Nobody lives here" in response.text

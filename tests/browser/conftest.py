@@ -1,0 +1,102 @@
+"""A real browser against a real server that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+ROOT = Path(__file__).parents[2]
+ARTEFACTS = ROOT / "tests" / "artefacts"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Server:
+    """``python -m apps`` on a port and a data folder of its own."""
+
+    def __init__(self, data: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._data = data
+        self._process: subprocess.Popen[str] | None = None
+
+    async def start(self, **settings: object) -> None:
+        """Start it, and return once it serves."""
+        command = [sys.executable, "-m", "apps", f"--port={self.port}", f"--data={self._data}"]
+        environment = os.environ | {
+            f"RUNTIME_{name.upper()}": str(value) for name, value in settings.items()
+        }
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        line = await asyncio.to_thread(self._process.stdout.readline)
+        assert "awake" in line, line or "the server has ended"
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+
+    async def restart(self, **settings: object) -> None:
+        """End it, and start it with other settings."""
+        self.kill()
+        await self.start(**settings)
+
+    async def falls_asleep(self) -> None:
+        """Return once every object has left memory: it takes its write-ahead log with it."""
+        async with asyncio.timeout(20):
+            while list(self._data.glob("objects/*/*-wal")):
+                await asyncio.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it, if it still runs."""
+        if self._process is not None:
+            self.kill()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server that is running."""
+    server = Server(tmp_path / "data")
+    await server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium without a window."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert path, "no Chromium: run `make test`, or install one and name it in $CHROMIUM"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where screenshots are left for whoever wants to look."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    return ARTEFACTS

@@ -1,0 +1,194 @@
+"""The chat, as two people in two windows see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import Server
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 20_000  # milliseconds for what needs a reconnect
+
+UNREACHABLE = (
+    "ERR_CONNECTION_REFUSED",
+    "WebSocket connection to",
+    "Failed to fetch",
+    "htmx:ws:error",
+)
+
+SHIFT = """
+    window.shift = 0;
+    new PerformanceObserver(list => {
+        for (const entry of list.getEntries())
+            if (!entry.hadRecentInput) window.shift += entry.value;
+    }).observe({type: "layout-shift", buffered: true});
+"""
+
+
+class Window:
+    """Somebody's window on a room, with whatever the browser complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.sockets = 0
+        page.on("websocket", lambda _: self._count())
+        page.on("console", lambda message: self._complain(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _count(self) -> None:
+        self.sockets += 1
+
+    def _complain(self, kind: str, text: str) -> None:
+        # A server that has been killed can't be reached, and the browser says so.
+        is_about_the_server = any(sign in text for sign in UNREACHABLE)
+        if kind == "error" and not is_about_the_server:
+            self.complaints.append(text)
+
+    async def enter(self, server: Server, name: str, room: str) -> None:
+        await self.page.goto(server.url)
+        await self.page.get_by_label("Your name").fill(name)
+        await self.page.get_by_role("textbox", name="Room").fill(room)
+        await self.page.get_by_role("button", name="Enter the room").click()
+        await self.is_connected()
+
+    async def is_connected(self) -> None:
+        await expect(self.page.locator("body")).to_have_attribute(
+            "data-connection", "open", timeout=PATIENCE
+        )
+
+    async def say(self, text: str) -> None:
+        await self.page.get_by_label("Message", exact=True).fill(text)
+        await self.page.get_by_label("Message", exact=True).press("Enter")
+
+    async def shows(self, *texts: str) -> None:
+        """Wait until the log shows exactly these messages, in this order."""
+        messages = self.page.locator("#messages > li > p")
+        await expect(messages).to_have_text(list(texts), timeout=PATIENCE)
+
+
+async def open_window(browser: Browser) -> tuple[BrowserContext, Window]:
+    """Open a window with cookies of its own."""
+    context = await browser.new_context(viewport={"width": 900, "height": 700})
+    await context.add_init_script(SHIFT)
+    return context, Window(await context.new_page())
+
+
+async def test_two_windows_lose_and_double_nothing_when_the_server_is_killed(
+    browser: Browser, server: Server, artefacts: Path
+) -> None:
+    _, ada = await open_window(browser)
+    _, bob = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    await bob.enter(server, "Bob", "tea")
+    await expect(ada.page.locator("#people")).to_contain_text("Bob")
+
+    await ada.say("Hello Bob")
+    await bob.shows("Hello Bob")
+    await bob.say("Hello Ada")
+    await ada.shows("Hello Bob", "Hello Ada")
+    await ada.page.screenshot(path=artefacts / "chat-two-windows.png")
+
+    server.kill()
+    await expect(ada.page.locator("body")).not_to_have_attribute("data-connection", "open")
+    await ada.say("Is anybody there?")
+    await expect(ada.page.locator("#notice")).to_contain_text("Not sent")
+    await ada.page.screenshot(path=artefacts / "chat-server-killed.png")
+
+    await server.start()
+    await ada.is_connected()
+    await bob.is_connected()
+    await expect(ada.page.get_by_label("Message", exact=True)).to_have_value("Is anybody there?")
+    await ada.page.get_by_label("Message", exact=True).press("Enter")
+    await bob.say("I am back")
+
+    said = await _settled(ada, 4)
+    assert said[:2] == ["Hello Bob", "Hello Ada"]
+    assert set(said[2:]) == {"Is anybody there?", "I am back"}
+    await bob.shows(*said)
+    await bob.page.reload()
+    await bob.shows(*said)
+    await ada.page.screenshot(path=artefacts / "chat-after-restart.png")
+    assert ada.complaints == bob.complaints == []
+
+
+async def test_a_room_sleeps_and_wakes_with_both_windows_connected(
+    browser: Browser, server: Server
+) -> None:
+    await server.restart(idle_seconds=0.3)
+    _, ada = await open_window(browser)
+    _, bob = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    await bob.enter(server, "Bob", "tea")
+    await ada.say("before")
+    await bob.shows("before")
+
+    await server.falls_asleep()
+    await bob.say("after")
+
+    await ada.shows("before", "after")
+    assert (ada.sockets, bob.sockets) == (1, 1)
+
+
+async def test_nothing_in_the_page_moves_when_somebody_comes_and_speaks(
+    browser: Browser, server: Server
+) -> None:
+    _, ada = await open_window(browser)
+    _, bob = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+
+    await bob.enter(server, "Bob", "tea")
+    for number in range(30):
+        await bob.say(f"line {number}")
+    await expect(ada.page.locator("#messages > li")).to_have_count(30)
+
+    assert await ada.page.evaluate("window.shift") == 0
+    newest = ada.page.locator("#messages > li").last
+    await expect(newest).to_be_in_viewport()
+
+
+async def test_the_chat_works_without_javascript(browser: Browser, server: Server) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(f"{server.url}/chat/tea")
+    await page.get_by_label("Your name").fill("Ada")
+    await page.get_by_role("button", name="Enter the room").click()
+
+    await page.get_by_label("Message", exact=True).fill("by plain POST")
+    await page.get_by_role("button", name="Send").click()
+
+    await expect(page.locator("#messages > li > p")).to_have_text(["by plain POST"])
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nothing_is_cut_off_at_any_width(
+    browser: Browser, server: Server, artefacts: Path, width: int, scheme: str
+) -> None:
+    context = await browser.new_context(
+        viewport={"width": width, "height": 720},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    window = Window(await context.new_page())
+    await window.page.goto(server.url)
+    await window.page.screenshot(path=artefacts / f"home-{width}-{scheme}.png")
+    await window.enter(server, "W" * 32, "x" * 32)
+
+    await window.say("long" * 100)
+    await window.say("https://example.org/" + "path/" * 60)
+    await expect(window.page.locator("#messages > li")).to_have_count(2)
+    await window.page.screenshot(path=artefacts / f"room-{width}-{scheme}.png")
+
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert await window.page.evaluate(overflow) <= 0
+    assert window.complaints == []
+
+
+async def _settled(window: Window, count: int) -> list[str]:
+    messages = window.page.locator("#messages > li > p")
+    await expect(messages).to_have_count(count, timeout=PATIENCE)
+    return await messages.all_inner_texts()
