@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import partial
+from copy import copy
+from functools import partial, wraps
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from runtime.fetch import Request
@@ -105,7 +106,7 @@ class Stub:
     def __getattr__(self, name: str) -> Callable[..., Reply]:
         if name.startswith("__"):  # Python asks for these by itself; no object has them
             raise AttributeError(name)
-        return partial(self._call, name)
+        return lambda *_, **__: _refused(_no_such_method(name))
 
     def __repr__(self) -> str:
         return f"<stub of {self._namespace.cls.__name__} {self.name or self.id}>"
@@ -127,16 +128,6 @@ class Stub:
             request = Request(request, method=method, headers=headers, body=body)
         return self._send(FETCH, (request,), {})
 
-    def _call(self, name: str, *args: Any, **kwargs: Any) -> Reply:
-        method = self._namespace.methods.get(name)
-        if method is None:
-            return _refused(_no_such_method(name))
-        try:
-            args, kwargs = method.accept(args, kwargs, self._namespace.router.refer)
-        except (TypeError, ValueError) as error:
-            return _refused(error)
-        return self._send(name, args, kwargs)
-
     def _send(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
         namespace = self._namespace
         reply = Reply()
@@ -147,6 +138,23 @@ class Stub:
         else:
             caller.owner.release_call(partial(namespace.router.route, call))  # I3
         return reply
+
+
+def _stub_class(cls: type, methods: Mapping[str, Method]) -> type[Stub]:
+    calls = {name: _call_of(cls, name, method) for name, method in methods.items()}
+    return type(f"{cls.__name__}Stub", (Stub,), calls)
+
+
+def _call_of(cls: type, name: str, method: Method) -> Callable[..., Reply]:
+    @wraps(getattr(cls, name))
+    def call(self: Stub, /, *args: Any, **kwargs: Any) -> Reply:
+        try:
+            args, kwargs = method.accept(args, kwargs, self._namespace.router.refer)
+        except (TypeError, ValueError) as error:
+            return _refused(error)
+        return self._send(name, args, kwargs)
+
+    return call
 
 
 def directory_of(stub: Stub) -> str:
@@ -167,17 +175,17 @@ class DurableObjectNamespace(Generic[ObjT]):
         cls: type[ObjT],
         scheme: IdScheme,
         router: Router,
-        methods: dict[str, Method] | None = None,
     ) -> None:
         self.binding = binding
         self.cls = cls
         self.scheme = scheme
         self.router = router
-        self.methods = methods_of(cls) if methods is None else methods
+        self.methods = methods_of(cls)
+        self._stub_class = _stub_class(cls, self.methods)
 
     def get_by_name(self, name: str) -> ObjT:
         """Return a stub of the object called `name`."""
-        return cast(ObjT, Stub(self, self.id_from_name(name)))
+        return cast(ObjT, self._stub_class(self, self.id_from_name(name)))
 
     def get(self, id: ObjectId) -> ObjT:
         """Return a stub of the object with that id.
@@ -187,7 +195,7 @@ class DurableObjectNamespace(Generic[ObjT]):
         """
         if not isinstance(id, ObjectId):
             raise TypeError(f"expected an ObjectId, not {id!r}; see id_from_string()")
-        return cast(ObjT, Stub(self._within(self.scheme.scheme_of(id.hex)), id))
+        return cast(ObjT, self._stub_class(self._within(self.scheme.scheme_of(id.hex)), id))
 
     def id_from_name(self, name: str) -> ObjectId:
         """Return the id that belongs to `name`, always the same."""
@@ -236,7 +244,9 @@ class DurableObjectNamespace(Generic[ObjT]):
     def _within(self, scheme: IdScheme) -> DurableObjectNamespace[ObjT]:
         if scheme.jurisdiction == self.scheme.jurisdiction:
             return self
-        return DurableObjectNamespace(self.binding, self.cls, scheme, self.router, self.methods)
+        part = copy(self)
+        part.scheme = scheme
+        return part
 
 
 def _refused(error: Exception) -> Reply:

@@ -104,7 +104,7 @@ class ObjectTask(asyncio.Future[Any]):
     def start(self) -> None:
         """Take the first step now if the gate is open, otherwise in its turn."""
         if self.gate.admit(self):
-            self.step()
+            self._context.run(self._step)
 
     def step(self) -> None:
         """Run up to the next ``await``. The gate has been passed."""
@@ -189,7 +189,10 @@ class ObjectTask(asyncio.Future[Any]):
         has_ended = True
         self.owner.enter()
         try:
-            awaited = self._resume()
+            if self._pending is None and not self._must_cancel:
+                awaited = self._coroutine.send(None)
+            else:
+                awaited = self._coroutine.throw(self._take_pending())
             has_ended = False
         except StopIteration as stop:
             result = stop.value
@@ -206,15 +209,12 @@ class ObjectTask(asyncio.Future[Any]):
             raise failure
         failure = None  # it holds this frame, which would hold it
 
-    def _resume(self) -> Any:
+    def _take_pending(self) -> BaseException:
         error, self._pending = self._pending, None
-        if self._must_cancel:
-            self._must_cancel = False
-            if not isinstance(error, asyncio.CancelledError):
-                error = asyncio.CancelledError()
-        if error is None:
-            return self._coroutine.send(None)
-        return self._coroutine.throw(error)
+        if error is None or (self._must_cancel and not isinstance(error, asyncio.CancelledError)):
+            error = asyncio.CancelledError()
+        self._must_cancel = False
+        return error
 
     def _wait_for(self, awaited: Any) -> None:
         loop = self.get_loop()
