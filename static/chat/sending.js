@@ -3,6 +3,7 @@
 const form = document.getElementById("composer");
 const { text, client_id: clientId } = form.elements;
 let sent = null; // the text that clientId stands for, from its first try until it has arrived
+let isMoreToSend = false; // somebody who types fast has sent again meanwhile
 
 function newId() {
   if (crypto.randomUUID) return crypto.randomUUID(); // only in pages that came by HTTPS
@@ -24,6 +25,11 @@ function clearIfArrived() {
   if (form.contains(document.activeElement)) text.focus();
 }
 
+// In the capturing phase: htmx, which comes later, drops what is sent while it waits for an answer.
+form.addEventListener("submit", () => {
+  isMoreToSend = form.matches(".htmx-request");
+}, { capture: true });
+
 form.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   notify("");
   // The same text again is a retry, which the room recognises. Another one is another message.
@@ -34,6 +40,7 @@ form.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
 
 form.addEventListener("htmx:finally:request", ({ detail: { ctx: { response } } }) => {
   clearIfArrived();
+  if (sent === null && isMoreToSend && text.value.trim()) setTimeout(() => form.requestSubmit());
   if (sent === null || response?.status === 422) return; // which brings its own words
   const why = response && !response.raw.ok ? `the server said ${response.status}` : "no connection";
   notify(response?.status === 401

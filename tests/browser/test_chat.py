@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.conftest import Server
 
 pytestmark = pytest.mark.browser
-
-PATIENCE = 20_000  # milliseconds for what needs a reconnect
 
 UNREACHABLE = (
     "ERR_CONNECTION_REFUSED",
@@ -57,18 +56,21 @@ class Window:
         await self.is_connected()
 
     async def is_connected(self) -> None:
-        await expect(self.page.locator("body")).to_have_attribute(
-            "data-connection", "open", timeout=PATIENCE
-        )
+        await expect(self.page.locator("body")).to_have_attribute("data-connection", "open")
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_label("Message", exact=True)
 
     async def say(self, text: str) -> None:
-        await self.page.get_by_label("Message", exact=True).fill(text)
-        await self.page.get_by_label("Message", exact=True).press("Enter")
+        await expect(self.box).to_have_value("")  # what was said before has arrived
+        await self.box.fill(text)
+        await self.box.press("Enter")
 
     async def shows(self, *texts: str) -> None:
         """Wait until the log shows exactly these messages, in this order."""
         messages = self.page.locator("#messages > li > p")
-        await expect(messages).to_have_text(list(texts), timeout=PATIENCE)
+        await expect(messages).to_have_text(list(texts))
 
 
 async def open_window(browser: Browser) -> tuple[BrowserContext, Window]:
@@ -102,8 +104,8 @@ async def test_two_windows_lose_and_double_nothing_when_the_server_is_killed(
     await server.start()
     await ada.is_connected()
     await bob.is_connected()
-    await expect(ada.page.get_by_label("Message", exact=True)).to_have_value("Is anybody there?")
-    await ada.page.get_by_label("Message", exact=True).press("Enter")
+    await expect(ada.box).to_have_value("Is anybody there?")
+    await ada.box.press("Enter")
     await bob.say("I am back")
 
     said = await _settled(ada, 4)
@@ -132,6 +134,28 @@ async def test_a_room_sleeps_and_wakes_with_both_windows_connected(
 
     await ada.shows("before", "after")
     assert (ada.sockets, bob.sockets) == (1, 1)
+
+
+async def test_who_types_faster_than_the_network_answers_sends_every_line(
+    browser: Browser, server: Server
+) -> None:
+    _, ada = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    may_leave = asyncio.Event()
+
+    async def delay(route: Route) -> None:
+        await may_leave.wait()
+        await route.continue_()
+
+    await ada.page.route("**/chat/tea/messages", delay)
+    await ada.say("one")
+    await expect(ada.page.locator("#composer.htmx-request")).to_be_attached()
+    await ada.box.press_sequentially("two")
+    await ada.box.press("Enter")
+    may_leave.set()
+
+    await ada.shows("one", "two")
+    await expect(ada.box).to_have_value("")
 
 
 async def test_nothing_in_the_page_moves_when_somebody_comes_and_speaks(
@@ -190,5 +214,5 @@ async def test_nothing_is_cut_off_at_any_width(
 
 async def _settled(window: Window, count: int) -> list[str]:
     messages = window.page.locator("#messages > li > p")
-    await expect(messages).to_have_count(count, timeout=PATIENCE)
+    await expect(messages).to_have_count(count)
     return await messages.all_inner_texts()
