@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import mypy.api
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -18,17 +21,35 @@ READMES = sorted(
 TARGET = re.compile(r"^(\w+):.*## ", re.MULTILINE)
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda file: file.relative_to(ROOT).as_posix())
-async def test_the_python_in_a_readme_runs(readme: Path) -> None:
-    names: dict[str, Any] = {"__name__": "readme"}
+def blocks(readme: Path) -> list[str]:
+    """Return the Python that a README shows."""
+    return re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
 
-    for block in re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL):
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda file: file.relative_to(ROOT).as_posix())
+async def test_the_python_in_a_readme_runs(readme: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("readme")
+    monkeypatch.setitem(sys.modules, "readme", module)  # where libraries look up what it names
+    names: dict[str, Any] = vars(module)
+
+    for block in blocks(readme):
         exec(compile(block, str(readme), "exec", dont_inherit=True), names)
 
     tests = [names[name] for name in names if name.startswith("test_")]
     for test in tests:
         await test()
     assert asyncio.get_running_loop().get_task_factory() is None
+
+
+def test_the_main_readmes_python_has_the_right_types(tmp_path: Path) -> None:
+    code = tmp_path / "readme.py"
+    code.write_text("\n".join(blocks(ROOT / "README.md")))
+
+    # Litestar's classes are generic in three ways that a first example needn't speak of.
+    options = ["--strict", "--allow-any-generics"]
+    report, problems, status = mypy.api.run([*options, str(code)])
+
+    assert status == 0, report + problems
 
 
 def test_the_main_readme_has_a_test_in_it() -> None:
