@@ -99,7 +99,7 @@ class DurableObjectsPlugin(InitPlugin):
         problem = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
         if "text/html" not in request.headers.get("accept", ""):
             if isinstance(error, ValidationException):
-                problem["errors"] = error.extra
+                problem["errors"] = _reasons(error)
             return Response(problem, status_code=status, headers=headers, media_type=_PROBLEM)
         if self._error_template is not None:
             return Template(
@@ -115,9 +115,11 @@ def _explain(error: Exception) -> tuple[int, str]:
     # What can't be read or isn't acceptable is one case to a client. Litestar has 400, and lets
     # bytes that are no UTF-8 through as they are.
     if isinstance(error, ValidationException):
-        return HTTPStatus.UNPROCESSABLE_ENTITY, _reasons(error)
+        reasons = [f"{reason['key']}: {reason['message']}" for reason in _reasons(error)]
+        return HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(reasons) or error.detail
     if isinstance(error, UnicodeError) or isinstance(error.__cause__, SerializationException):
-        return HTTPStatus.UNPROCESSABLE_ENTITY, f"the request can't be read: {error}"
+        reason = getattr(error, "detail", error)
+        return HTTPStatus.UNPROCESSABLE_ENTITY, f"the request can't be read: {reason}"
     if isinstance(error, HTTPException):
         return error.status_code, error.detail
     if isinstance(error, RoutingError):
@@ -125,13 +127,16 @@ def _explain(error: Exception) -> tuple[int, str]:
     return HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side."
 
 
-def _reasons(error: ValidationException) -> str:
+def _reasons(error: ValidationException) -> list[dict[str, str]]:
+    """Return what isn't acceptable, part by part, without the libraries' own jargon."""
     details = error.extra if isinstance(error.extra, list) else []
-    reasons = [
-        f"{detail.get('key', 'body')}: {detail['message'].removeprefix('Value error, ')}"
-        for detail in details
-    ]
-    return "; ".join(reasons) or error.detail
+    reasons = []
+    for detail in details:
+        key, message = detail.get("key", "body"), detail["message"]
+        # The body is called after the handler's parameter, and a missing one is a KeyError.
+        message = "is missing" if message == repr(key) else message.removeprefix("Value error, ")
+        reasons.append({"key": "body" if key == "data" else key, "message": message})
+    return reasons
 
 
 async def forward(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from functools import partial, wraps
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, NoReturn, Protocol, TypeVar, cast
 
 from runtime.fetch import Request
 from runtime.ids import IdScheme, ObjectId
@@ -106,7 +106,7 @@ class Stub:
     def __getattr__(self, name: str) -> Callable[..., Reply]:
         if name.startswith("__"):  # Python asks for these by itself; no object has them
             raise AttributeError(name)
-        return lambda *_, **__: _refused(_no_such_method(name))
+        return _NoSuchMethod(name)
 
     def __repr__(self) -> str:
         return f"<stub of {self._namespace.cls.__name__} {self.name or self.id}>"
@@ -253,6 +253,19 @@ def _refused(error: Exception) -> Reply:
     reply = Reply()
     reply.set_exception(error)
     return reply
+
+
+class _NoSuchMethod:
+    """What a stub has under a name that its object has no method for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *_: Any, **__: Any) -> Reply:
+        return _refused(_no_such_method(self._name))
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(f"a stub has no properties: call a method, {self._name}() for instance")
 
 
 def _no_such_method(name: str) -> TypeError:

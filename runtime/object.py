@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Protocol
 
 from typing_extensions import TypeVar
 
@@ -100,9 +101,12 @@ class DurableObjectState:
 
         Raises:
             RuntimeError: If it was accepted before, or the object has 32,768 already.
+            TypeError: If the request came without a socket.
             ValueError: If there are too many tags, or one is too long.
         """
         self._around.check()
+        if ws is None:  # which type checkers see, and people overlook
+            raise TypeError("this request came without a WebSocket")
         self._around.sockets.accept(ws, tags)
 
     def get_web_sockets(self, tag: str | None = None) -> list[WebSocket]:
@@ -203,13 +207,35 @@ class RpcTarget:
     called there, and run here."""
 
 
-HANDLERS: Sequence[str] = (
-    "fetch",
-    "alarm",
-    "web_socket_message",
-    "web_socket_close",
-    "web_socket_error",
-)
+HANDLERS: Final = {
+    "fetch": 1,
+    "alarm": 1,
+    "web_socket_message": 2,
+    "web_socket_close": 4,
+    "web_socket_error": 2,
+}
+"""What a class may have to handle its events, with the number of arguments beside ``self``."""
+
+
+def check_class(cls: type) -> None:
+    """Refuse what can't be bound, before its first event finds out.
+
+    Raises:
+        TypeError: If it is no durable object's class, or one of its parts has the wrong shape.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, DurableObject)):
+        raise TypeError(f"{cls!r} can't be bound: it isn't a subclass of DurableObject")
+    if isinstance(cls.migrations, str):
+        raise TypeError(f"{cls.__name__}.migrations is a list of statements, not one")
+    for name, handler in handlers_of(cls).items():
+        arguments = range(1 + HANDLERS[name])
+        try:
+            inspect.signature(handler).bind(*arguments)
+        except TypeError as error:
+            raise TypeError(
+                f"{cls.__name__}.{name}() doesn't take the {HANDLERS[name]} arguments of an event, "
+                f"beside self: {error}"
+            ) from None
 
 
 def handlers_of(cls: type) -> dict[str, Callable[..., Any]]:

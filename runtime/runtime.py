@@ -23,6 +23,7 @@ from runtime.errors import DataFolderRefused
 from runtime.host import Host
 from runtime.ids import IdScheme
 from runtime.namespace import DurableObjectNamespace
+from runtime.object import check_class
 from runtime.recovery import recover
 from runtime.sql import ClockVFS
 from runtime.syncer import Syncer
@@ -40,7 +41,6 @@ class Runtime(Generic[EnvT]):
     Attributes:
         config: Its settings.
         bindings: The class of each namespace.
-        env: What `env` has made of the namespaces; every object gets it too.
         namespaces: The namespace of each binding.
         host: What is in memory, inside the ``async with`` block.
     """
@@ -61,13 +61,26 @@ class Runtime(Generic[EnvT]):
         """
         self.config = config or RuntimeConfig()
         self.bindings = dict(bindings)
+        for cls in self.bindings.values():
+            check_class(cls)
         self.namespaces: dict[str, DurableObjectNamespace[Any]] = {}
-        self.env: EnvT
         self._make_env = env
         self._clock = clock or SystemClock()
         # SQL takes the time from the machine, unless the clock is another.
         self._vfs = None if isinstance(self._clock, SystemClock) else ClockVFS(self._clock)
+        self._env: EnvT | None = None
         self.host: Host
+
+    @property
+    def env(self) -> EnvT:
+        """What ``env`` has made of the namespaces; every object gets it too.
+
+        Raises:
+            RuntimeError: Before the ``async with`` block.
+        """
+        if self._env is None:
+            raise RuntimeError("this runtime hasn't been started: use `async with runtime:`")
+        return self._env
 
     @staticmethod
     def check_folder(config: RuntimeConfig) -> None:
@@ -138,15 +151,21 @@ class Runtime(Generic[EnvT]):
                 namespace: DurableObjectNamespace[Any]
                 namespace = DurableObjectNamespace(binding, cls, scheme, self.host)
                 self.namespaces[binding] = namespace
-        if not hasattr(self, "env"):
-            self.env = self._make_env(**self.namespaces)
-        self.host.bind(self.namespaces, self.env)
+        if self._env is None:
+            self._env = self._make_env(**self.namespaces)
+        self.host.bind(self.namespaces, self._env)
 
     async def _class_keys(self, objects: Path) -> dict[str, str]:
         bound = {cls.__name__ for cls in self.bindings.values()}
         known = await self._catalog.class_keys()
         applied = await self._catalog.migration_tags()
         changes = plan(known, applied, self.config.migrations, bound)
+        for name in changes.keys.keys() - bound:
+            log.warning(
+                "class %s isn't bound, and its objects can't be reached; if it was renamed, add a "
+                "migration with renamed_classes to [tool.runtime]",
+                name,
+            )
         await asyncio.to_thread(_delete, objects, changes.deleted_keys)
         await self._catalog.carry_out(changes)
         return changes.keys
@@ -165,9 +184,8 @@ def _take(data: Path) -> int:
         data.mkdir(parents=True, exist_ok=True)
         lock = os.open(data / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise DataFolderRefused(
-            f"the data folder {data} can't be used: {error.strerror}"
-        ) from error
+        reason = "it is a file" if data.is_file() else error.strerror
+        raise DataFolderRefused(f"the data folder {data} can't be used: {reason}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

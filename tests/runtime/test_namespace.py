@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
@@ -132,6 +133,18 @@ async def test_what_is_no_method_cant_be_called(
 ) -> None:
     with pytest.raises(TypeError, match=f'does not implement the method "{method}"'):
         await getattr(ledgers.get_by_name("a"), method)()
+
+
+async def test_a_stub_has_no_properties(ledgers: DurableObjectNamespace[Ledger]) -> None:
+    with pytest.raises(TypeError, match=r"call a method, title\(\) for instance"):
+        await ledgers.get_by_name("a").title  # type: ignore[attr-defined]
+
+
+def test_a_stub_shows_the_methods_of_its_class(ledgers: DurableObjectNamespace[Ledger]) -> None:
+    stub = ledgers.get_by_name("a")
+
+    assert {"add", "plain", "inherited"} <= set(dir(stub))
+    assert inspect.signature(stub.relay) == inspect.signature(Ledger("", "").relay)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["alarm", "web_socket_message"])

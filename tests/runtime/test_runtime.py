@@ -62,6 +62,53 @@ async def test_a_folder_that_cant_be_made_is_refused(tmp_path: Path) -> None:
             pass
 
 
+async def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(errors.DataFolderRefused, match="it is a file"):
+        async with Runtime(RuntimeConfig(data=tmp_path / "file"), bindings={}):
+            pass
+
+
+def test_there_is_no_env_before_the_start(tmp_path: Path) -> None:
+    runtime = Runtime(RuntimeConfig(data=tmp_path), bindings={"games": Game})
+
+    with pytest.raises(RuntimeError, match="hasn't been started"):
+        _ = runtime.env
+
+
+async def alarm_without_invocation(self: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (dict, "isn't a subclass of DurableObject"),
+        (type("Bad", (Game,), {"migrations": "CREATE TABLE t (n)"}), "is a list of statements"),
+        (
+            type("Bad", (Game,), {"alarm": alarm_without_invocation}),
+            r"alarm\(\) doesn't take the 1",
+        ),
+    ],
+)
+def test_a_class_of_the_wrong_shape_cant_be_bound(cls: type, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        Runtime(bindings={"bad": cls})
+
+
+async def test_a_class_that_is_bound_no_more_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = RuntimeConfig(data=tmp_path)
+    async with Runtime(config, bindings={"games": Game}):
+        pass
+
+    async with Runtime(config, bindings={"games": renamed("Match")}):
+        pass
+
+    assert "class Game isn't bound" in caplog.text
+
+
 async def test_the_loops_task_factory_is_put_back(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     before = loop.get_task_factory()
