@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import errno
 import logging
-import os
 import socket
 import sys
 from pathlib import Path
@@ -26,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m apps", description="Serve the Dormouse apps.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
     parser.add_argument("--port", default=8000, type=_port, help="port, 0 for any [%(default)s]")
-    parser.add_argument("--data", type=Path, help="folder that everything is kept in [data]")
+    parser.add_argument("--data", type=_folder, help="folder that everything is kept in [data]")
     arguments = parser.parse_args()
     config = RuntimeConfig(data=arguments.data) if arguments.data else RuntimeConfig()
     try:
@@ -75,13 +74,19 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the folder has no name")
+    return Path(text)
+
+
 def _sentence(refusal: Exception, arguments: Any) -> str:
     if not isinstance(refusal, OSError):
         return str(refusal)
     where = f"{arguments.host}:{arguments.port}"
     if refusal.errno == errno.EADDRINUSE:
         return f"{where} is in use; stop what runs there, or choose another port (make run PORT=…)"
-    return f"it can't listen on {where}: {os.strerror(refusal.errno or 0)}"
+    return f"it can't listen on {where}: {refusal.strerror}"
 
 
 if __name__ == "__main__":

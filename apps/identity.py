@@ -25,7 +25,9 @@ COOKIE: Final = "guest"
 LIFETIME_SECONDS: Final = 365 * 24 * 3600
 MAX_NAME: Final = 32  # characters
 _SECRET_BYTES: Final = 32
-_BEARER: Final = "Bearer "
+_BEARER: Final = "bearer"
+# Marks inside a word that change how its letters are joined: Persian names need them, and emoji.
+_JOINERS: Final = "\u200c\u200d"
 
 
 def guest_name(text: str) -> str:
@@ -35,10 +37,11 @@ def guest_name(text: str) -> str:
         ValueError: If nothing is left, it is too long, or has characters nobody can read.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if not 1 <= len(name) <= MAX_NAME:
+    visible = name.translate(dict.fromkeys(map(ord, _JOINERS)))
+    if not visible or len(name) > MAX_NAME:
         raise ValueError(f"a name has 1 to {MAX_NAME} characters")
     # Cc, Cf, Cs: control characters, marks that turn text around, and halves of characters.
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in visible):
         raise ValueError("a name can't have control characters")
     return name
 
@@ -124,12 +127,12 @@ class GuestMiddleware(AbstractAuthenticationMiddleware):
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        authorization = connection.headers.get("authorization", "")
-        token = connection.cookies.get(COOKIE)
-        if authorization.startswith(_BEARER):
-            token = authorization.removeprefix(_BEARER)
-        guest = None if token is None else self._tokens.read(token)
-        if guest is None and authorization and connection.scope["type"] == ScopeType.HTTP:
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        is_bearer = scheme.lower() == _BEARER  # else it is for a proxy before us
+        if not is_bearer:
+            token = connection.cookies.get(COOKIE, "")
+        guest = self._tokens.read(token.strip())
+        if guest is None and is_bearer and connection.scope["type"] == ScopeType.HTTP:
             raise NotAuthorizedException(
                 "this token isn't valid; POST /api/identity gives a new one"
             )
@@ -143,4 +146,6 @@ def needs_guest(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
         NotAuthorizedException: For everybody else.
     """
     if connection.user is None:
-        raise NotAuthorizedException("who are you? choose a name first")
+        raise NotAuthorizedException(
+            "who are you? Choose a name first; a program gets a token from POST /api/identity"
+        )

@@ -15,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
@@ -75,6 +76,10 @@ def create_site(
             title="Dormouse",
             version="0.1.0",
             path="/schema",
+            use_handler_docstrings=True,
+            components=Components(
+                security_schemes={"guest": SecurityScheme(type="http", scheme="bearer")}
+            ),
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         ),
         request_max_body_size=MAX_BODY_BYTES,

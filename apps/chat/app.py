@@ -28,6 +28,7 @@ def create_app(config: RuntimeConfig | None = None) -> Litestar:
         env=Env,
         handlers=[
             routes.home,
+            routes.go_home,
             routes.enter,
             routes.show_room,
             routes.say,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 MAX_TEXT = 2_000  # characters of one message
 MAX_ROOM_NAME = 32  # characters
-PAGE = 50  # messages: what a newcomer sees, and the most that one request returns
+PAGE = 50  # messages: what a newcomer sees, and what one request returns unless it says otherwise
 MAX_REPLAY = 200  # messages missed, up to which they are sent one by one
 
 _ROOM_NAME = re.compile(rf"[\w-]{{1,{MAX_ROOM_NAME}}}")

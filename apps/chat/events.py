@@ -1,4 +1,7 @@
-"""What clients send to a chat room, and what it tells them, as values with their limits."""
+"""What programs send to a chat room, and what they get, as values with their limits.
+
+Browsers send the first of them as forms, and get HTML: see `views`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ ClientId = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,36}$")]
 Text = Annotated[str, AfterValidator(message_text)]
 
 
-class Frame(BaseModel):
+class Body(BaseModel):
     """Base of all of them: immutable, and unknown fields are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,7 +27,7 @@ class Frame(BaseModel):
 # From the client.
 
 
-class PostMessage(Frame):
+class PostMessage(Body):
     """Say something."""
 
     client_id: ClientId
@@ -34,7 +37,7 @@ class PostMessage(Frame):
 # From the room.
 
 
-class MessagePosted(Frame):
+class MessagePosted(Body):
     """Somebody has said something."""
 
     seq: int

@@ -15,9 +15,11 @@ from apps.chat.domain import BadRoomName, Person
 from apps.chat.events import MessagePosted, PostMessage
 from apps.chat.objects import ChatRoom
 from apps.identity import Guest, NewGuest, Token, Tokens, needs_guest, new_guest
+from apps.problems import PROBLEMS, UNREADABLE
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
 
+# Whoever names a parameter `rooms` gets the namespace bound by that name, from the plugin.
 Rooms = NamedDependency[DurableObjectNamespace[ChatRoom]]
 GuestRequest = Request[Guest | None, Any, Any]
 Form = URLEncodedBody[dict[str, str]]
@@ -26,7 +28,7 @@ Seq = Annotated[int | None, QueryParameter(ge=0, le=10**15)]
 Limit = Annotated[int, QueryParameter(ge=1, le=2 * domain.PAGE)]
 
 MAX_FRAME_BYTES = 1024  # clients have next to nothing to say on a room's socket
-ROOMS_SHOWN = 24  # on the home page
+ROOMS_SHOWN = 500  # on the home page
 
 
 async def provide_room_name(room: FromPath[str]) -> str:
@@ -40,13 +42,19 @@ async def provide_room_name(room: FromPath[str]) -> str:
 # Pages.
 
 
-@get("/")
+@get("/", include_in_schema=False)
 async def home(request: GuestRequest, rooms: Rooms) -> Template:
     """Ask who somebody is, and where to."""
     return Template("chat/home.html", context=await _home(request, rooms))
 
 
-@post("/chat", status_code=303)
+@get("/chat", status_code=303, include_in_schema=False)
+async def go_home() -> Redirect:
+    """Answer whoever comes back to the address of the form."""
+    return Redirect("/", status_code=303)
+
+
+@post("/chat", status_code=303, include_in_schema=False)
 async def enter(
     request: GuestRequest, data: Form, rooms: Rooms, tokens: NamedDependency[Tokens]
 ) -> Response[Any]:
@@ -64,7 +72,7 @@ async def enter(
     return to
 
 
-@get("/chat/{room:str}")
+@get("/chat/{room:str}", include_in_schema=False)
 async def show_room(request: GuestRequest, room_name: RoomName, rooms: Rooms) -> Template:
     """Show a room, or ask who is there first."""
     if request.user is None:
@@ -74,7 +82,7 @@ async def show_room(request: GuestRequest, room_name: RoomName, rooms: Rooms) ->
     return Template("chat/room.html", context=context)
 
 
-@post("/chat/{room:str}/messages", guards=[needs_guest])
+@post("/chat/{room:str}/messages", guards=[needs_guest], include_in_schema=False)
 async def say(
     request: Request[Guest, Any, Any], room_name: RoomName, data: Form, rooms: Rooms
 ) -> Template | Redirect:
@@ -117,26 +125,43 @@ async def room_socket(
 # The same for programs.
 
 
-@post("/api/identity", tags=["identity"])
+@post("/api/identity", tags=["identity"], responses=UNREADABLE)
 async def identify(data: JSONBody[NewGuest], tokens: NamedDependency[Tokens]) -> Token:
     """Get a token that makes you a guest with a name."""
     return Token(token=tokens.issue(new_guest(data)))
 
 
-@post("/api/chat/rooms/{room:str}/messages", guards=[needs_guest], tags=["chat"])
+@post(
+    "/api/chat/rooms/{room:str}/messages",
+    guards=[needs_guest],
+    tags=["chat"],
+    security=[{"guest": []}],
+    responses=PROBLEMS,
+)
 async def post_message(
     request: Request[Guest, Any, Any],
     room_name: RoomName,
     data: JSONBody[PostMessage],
     rooms: Rooms,
 ) -> MessagePosted:
-    """Say something. The same `client_id` again returns the same message."""
+    """Say something. The same `client_id` and text again return the message that is there."""
     author = Person(request.user.id, request.user.name)
     message = await rooms.get_by_name(room_name).post(author, data.client_id, data.text)
+    if message.text != data.text:
+        raise ClientException(
+            f"you have used this client_id for message {message.seq}, which has another text",
+            status_code=409,
+        )
     return MessagePosted.of(message)
 
 
-@get("/api/chat/rooms/{room:str}/messages", guards=[needs_guest], tags=["chat"])
+@get(
+    "/api/chat/rooms/{room:str}/messages",
+    guards=[needs_guest],
+    tags=["chat"],
+    security=[{"guest": []}],
+    responses=PROBLEMS,
+)
 async def list_messages(
     room_name: RoomName,
     rooms: Rooms,
@@ -145,6 +170,8 @@ async def list_messages(
     limit: Limit = domain.PAGE,
 ) -> list[MessagePosted]:
     """Read messages, oldest first: those after a number, or the last ones (before a number)."""
+    if after is not None and before is not None:
+        raise ClientException("give either after or before, not both", status_code=422)
     messages = await rooms.get_by_name(room_name).history(before=before, after=after, limit=limit)
     return [MessagePosted.of(message) for message in messages]
 

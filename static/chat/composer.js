@@ -1,8 +1,10 @@
-// The text box: Enter sends, and it grows with its text and says when that is too long.
+// The text box: Enter sends, and it grows with its text, says when that is too long, and keeps it
+// when the page is loaded again.
 
 const form = document.getElementById("composer");
 const { text } = form.elements;
 const limit = Number(text.dataset.limit);
+const draft = `draft of ${location.pathname}`;
 
 function fit() {
   const { length } = [...text.value.trim()];
@@ -13,6 +15,7 @@ function fit() {
 }
 
 text.addEventListener("input", fit);
+text.addEventListener("input", () => sessionStorage.setItem(draft, text.value));
 
 text.addEventListener("keydown", (event) => {
   const isComposing = event.isComposing || event.keyCode === 229; // Safari has only the latter
@@ -24,5 +27,6 @@ text.addEventListener("keydown", (event) => {
 // Focus, and with it a phone's keyboard, stays where it is.
 form.querySelector("button").addEventListener("mousedown", (event) => event.preventDefault());
 
+text.value ||= sessionStorage.getItem(draft) ?? "";
 fit();
 if (matchMedia("(hover: hover)").matches) text.focus(); // it would open a phone's keyboard

@@ -10,8 +10,10 @@ let received = 0;
 let waiting = null;
 
 function show(state) {
+  if (document.body.dataset.connection === state) return;
   document.body.dataset.connection = state;
   for (const words of states) words.hidden = words.dataset.when !== state;
+  document.dispatchEvent(new Event(`connection:${state}`));
 }
 
 function goOnFrom(seq) {

@@ -48,6 +48,10 @@ form.addEventListener("htmx:finally:request", ({ detail: { ctx: { response } } }
     : `Not sent: ${why}. Your text is kept, send it again.`);
 });
 
+document.addEventListener("connection:open", () => {
+  if (sent !== null && !form.matches(".htmx-request")) notify("Connected again. Your text is kept, send it.");
+});
+
 // An answer may get lost, and its message still come by the socket.
 document.addEventListener("htmx:after:swap", () => {
   if (!form.matches(".htmx-request")) clearIfArrived();

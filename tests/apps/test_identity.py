@@ -11,13 +11,20 @@ from apps.identity import Guest, NewGuest, Tokens, new_guest
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("Ada", "Ada"), ("  Ada   Lovelace ", "Ada Lovelace"), ("é" * 32, "é" * 32)]
+    ("text", "name"),
+    [
+        ("Ada", "Ada"),
+        ("  Ada   Lovelace ", "Ada Lovelace"),
+        ("é" * 32, "é" * 32),
+        ("सरो\u200dजा", "सरो\u200dजा"),
+        ("👩\u200d👧", "👩\u200d👧"),
+    ],
 )
 def test_a_name_is_kept_without_needless_blanks(text: str, name: str) -> None:
     assert NewGuest(name=text).name == name
 
 
-@pytest.mark.parametrize("text", ["", "  ", "x" * 33, "a\x00b", "\u202eadA", "a\ud800"])
+@pytest.mark.parametrize("text", ["", "  ", "x" * 33, "a\x00b", "\u202eadA", "a\ud800", "\u200d"])
 def test_a_name_that_cant_be_read_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         NewGuest(name=text)

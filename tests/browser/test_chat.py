@@ -158,6 +158,20 @@ async def test_who_types_faster_than_the_network_answers_sends_every_line(
     await expect(ada.box).to_have_value("")
 
 
+async def test_a_draft_survives_a_reload(browser: Browser, server: Server) -> None:
+    _, ada = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    await ada.box.press_sequentially("not yet said")
+
+    await ada.page.reload()
+
+    await expect(ada.box).to_have_value("not yet said")
+    await ada.box.press("Enter")
+    await ada.shows("not yet said")
+    await ada.page.reload()
+    await expect(ada.box).to_have_value("")
+
+
 async def test_nothing_in_the_page_moves_when_somebody_comes_and_speaks(
     browser: Browser, server: Server
 ) -> None:

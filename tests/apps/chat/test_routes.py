@@ -54,6 +54,60 @@ async def say(api: httpx.AsyncClient, text: str, client_id: str, room: str = "te
 # The API.
 
 
+async def test_a_client_id_stands_for_one_text(api: httpx.AsyncClient) -> None:
+    first = await say(api, "hello", "c1")
+    again = await say(api, "hello", "c1")
+    other = await api.post(
+        "/chat/rooms/tea/messages", json={"client_id": "c1", "text": "something else"}
+    )
+
+    assert again == first
+    assert other.status_code == 409
+    assert other.json()["detail"].startswith("you have used this client_id for message 1")
+
+
+async def test_after_and_before_exclude_each_other(api: httpx.AsyncClient) -> None:
+    response = await api.get("/chat/rooms/tea/messages?after=1&before=2")
+
+    assert (response.status_code, response.json()["detail"][:17]) == (422, "give either after")
+
+
+@pytest.mark.parametrize("authorization", ["bearer {}", "BEARER  {}"])
+async def test_the_scheme_of_a_token_is_spelt_as_one_likes(
+    api: httpx.AsyncClient, authorization: str
+) -> None:
+    token = api.headers["authorization"].removeprefix("Bearer ")
+
+    response = await api.get(
+        "/chat/rooms/tea/messages", headers={"authorization": authorization.format(token)}
+    )
+
+    assert response.status_code == 200
+
+
+async def test_credentials_for_a_proxy_are_none_for_us(browser: httpx.AsyncClient) -> None:
+    response = await browser.get("/", headers={"authorization": "Basic YTpi"})
+
+    assert response.status_code == 200
+
+
+async def test_a_body_that_is_missing_is_said_to_be(api: httpx.AsyncClient) -> None:
+    response = await api.post("/chat/rooms/tea/messages")
+
+    assert response.json()["detail"] == "body: is missing"
+    assert response.json()["errors"] == [{"key": "body", "message": "is missing"}]
+
+
+async def test_the_api_describes_itself(api: httpx.AsyncClient) -> None:
+    schema = (await api.get(str(api.base_url).replace("/api/", "/schema/openapi.json"))).json()
+
+    assert set(schema["paths"]) == {"/api/identity", "/api/chat/rooms/{room}/messages"}
+    post = schema["paths"]["/api/chat/rooms/{room}/messages"]["post"]
+    assert post["description"].startswith("Say something.")
+    assert post["security"] == [{"guest": []}]
+    assert "application/problem+json" in post["responses"]["422"]["content"]
+
+
 async def test_messages_are_posted_and_read_by_the_api(api: httpx.AsyncClient) -> None:
     posted = [await say(api, f"text {n}", f"c{n}") for n in range(1, 5)]
 
@@ -165,22 +219,6 @@ async def test_a_name_that_cant_be_is_422(api: httpx.AsyncClient) -> None:
 
     assert response.status_code == 422
     assert "a name has 1 to 32 characters" in response.json()["detail"]
-
-
-async def test_the_api_describes_itself(api: httpx.AsyncClient, address: str) -> None:
-    schema = (await api.get(f"http://{address}/schema")).json()
-
-    assert schema["openapi"].startswith("3.1")
-    path = schema["paths"]["/api/chat/rooms/{room}/messages"]
-    assert set(path) == {"get", "post"}
-    assert {parameter["name"] for parameter in path["get"]["parameters"]} == {
-        "room",
-        "after",
-        "before",
-        "limit",
-    }
-    assert "201" in path["post"]["responses"]
-    assert "/api/identity" in schema["paths"]
 
 
 # The socket.
