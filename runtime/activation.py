@@ -58,9 +58,7 @@ class Activation:
         node: Node,
         sockets: SocketSet,
     ) -> None:
-        self.id = id
-        self.namespace = namespace
-        self.sockets = sockets
+        self.id, self.namespace, self.sockets = id, namespace, sockets
         self.failure: Exception | None = None
         """Why it is broken; None while it isn't."""
         self.is_over = False
@@ -166,7 +164,7 @@ class Activation:
                 self.id = replace(self.id, name=name)
             elif self.namespace.cls.migrations:
                 self._keep_name()  # in one commit with the schema
-            self._migrate()
+            migrate(self._database, self._storage.sql, self.namespace.cls)
             self.ctx = DurableObjectState(self.id, self._storage, self)
             self.instance = self.namespace.cls(self.ctx, env)
         except Exception:
@@ -176,9 +174,6 @@ class Activation:
     def _constructed(self, task: ObjectTask) -> None:
         if (error := error_of(task)) is not None:
             self.break_off(error)
-
-    def _migrate(self) -> None:
-        migrate(self._database, self._storage.sql, self.namespace.cls)
 
     # What events need.
 
@@ -206,10 +201,11 @@ class Activation:
         """Answer, as soon as everything written up to now is durable (I3)."""
         if self.failure is not None:
             return  # all that was owed has failed with that
-        sent = None
+        deadlock = self._deadlock("the answer to a callback")
+        error, sent = deadlock or error, None
         if error is not None:
             sent = copied_error(error, self.id.hex, traceback=self.node.debug)
-        if self._output.is_open:
+        if self._output.is_open or deadlock is not None:
             self._pay(reply, result, sent)
         else:
             self._output.send(partial(self._pay, reply, result, sent))
@@ -292,13 +288,21 @@ class Activation:
                 self.node.became_quiet(self)
 
     def release_call(self, call: Callable[[], object]) -> None:
+        self._send("a call to another object", call)
+
+    def _send(self, what: str, message: Callable[[], object]) -> None:
         self.check()
+        if (deadlock := self._deadlock(what)) is not None:
+            raise deadlock
+        self._output.send(message)
+
+    def _deadlock(self, what: str) -> StorageError | None:
         if self._database.in_transaction and self._database.is_writing:
-            raise StorageError(
-                "a call to another object inside transaction() would wait for what was written "
-                "there, and the transaction for the call: call before the first write, or after"
+            return StorageError(
+                f"{what} inside transaction() would wait for what was written there, and the "
+                "transaction for that: do it before the first write, or after the transaction"
             )
-        self._output.send(call)
+        return None
 
     # What the storage and ``ctx`` need.
 
@@ -318,14 +322,13 @@ class Activation:
     def emptied(self) -> None:
         self._name.is_kept = False
         self.alarms.changed = True
-        self._migrate()
+        migrate(self._database, self._storage.sql, self.namespace.cls)
 
     def durable(self) -> Awaitable[None]:
         if self._database.is_writing and not self._database.in_transaction:
             self._commit()
-        self.check()
         durable = Reply()
-        self._output.send(partial(durable.answer, None))
+        self._send("sync()", partial(durable.answer, None))
         return durable
 
     def block(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Self
 import aiosqlite
 
 from runtime.classes import Plan
+from runtime.errors import DataFolderRefused
 from runtime.tasks import spawn_outside
 
 _SCHEMA: Final = """
@@ -80,7 +81,13 @@ class Catalog:
     async def open(cls, path: Path) -> Self:
         """Open the catalog, and make it if there is none."""
         connection = await aiosqlite.connect(path)
-        await connection.executescript(_SCHEMA)
+        try:
+            await connection.executescript(_SCHEMA)
+        except aiosqlite.Error as error:
+            await connection.close()
+            raise DataFolderRefused(
+                f"the catalog {path} can't be opened: {error}. Restore a backup of the data folder"
+            ) from error
         return cls(connection)
 
     async def close(self) -> None:

@@ -44,6 +44,8 @@ class Checkpoints:
             self._gate.start_section(self._start)
 
     def _start(self, section: InputGate) -> None:
+        if not self._database.is_open:  # the object broke while this waited for its turn
+            return
         self.is_running = True
         self._syncer.run(self._database.checkpoint, lambda error: self._finish(section, error))
 

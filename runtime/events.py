@@ -20,6 +20,7 @@ from runtime.sockets import Message, WebSocket
 from runtime.tasks import ObjectTask, as_async, error_of, log_failure
 
 MAX_TASKS: Final = 4096  # of one object, under way or waiting
+ALARM_SECONDS: Final = 15 * 60  # for one run of an alarm, as in the original
 TRY_AGAIN_LATER: Final = 1013  # the close code for what is too much
 
 OVERLOADED: Final = "Durable Object is overloaded. Too many requests queued."
@@ -53,7 +54,10 @@ def call(life: Activation, call: Call) -> None:
 
 def ring(life: Activation, name: str | None) -> ObjectTask:
     """Run an alarm, if it is due by the object's own account."""
-    return life.run(_alarm(life, name), "alarm", on_done=partial(log_failure, life, "alarm"))
+    task = life.run(_alarm(life, name), "alarm", on_done=partial(log_failure, life, "alarm"))
+    timer = life.clock.call_later(ALARM_SECONDS, task.cancel)  # it fails, and is tried again
+    task.add_done_callback(lambda _: timer.cancel())
+    return task
 
 
 def receive(life: Activation, ws: WebSocket, message: Message) -> None:

@@ -28,7 +28,7 @@ from runtime.resident import Event, Refuse, Resident
 from runtime.ringer import Ringer
 from runtime.sockets import SERVICE_RESTART
 from runtime.syncer import Syncer
-from runtime.tasks import current, spawn_outside
+from runtime.tasks import spawn_outside
 from runtime.wire import copied_error
 
 POLL_SECONDS = 0.005  # while the process stops
@@ -141,7 +141,7 @@ class Host:
     # What stubs need: `namespace.Router`.
 
     def route(self, call: Call) -> None:
-        if self._is_draining and current.get() is None:
+        if self._is_draining and not call.is_from_object:
             call.reply.fail(ShuttingDown(_STOPPING, durable_object_id=call.target.hex))
             return
         resident = self._resident(Key(call.directory, call.target.hex), call.target)
@@ -185,6 +185,8 @@ class Host:
             self._inbox.popleft()
 
     def _admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
+        # Another one, if this was let go of while the event was in the queue (I1).
+        resident = self._residents.setdefault(resident.key, resident)
         if resident.is_closing:
             resident.wait(event, refuse)
             return

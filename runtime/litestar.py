@@ -27,6 +27,7 @@ from litestar.exceptions import (
 )
 from litestar.plugins import InitPlugin
 from litestar.response import Template
+from litestar.types import WebSocketSendEvent
 
 from runtime import fetch, sockets
 from runtime.errors import DurableObjectError, RoutingError
@@ -38,6 +39,9 @@ __all__ = ["DurableObjectsPlugin", "forward"]
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024  # of one received message, as in the original
 MAX_BUFFERED_BYTES: Final = 1024 * 1024  # of messages that one client hasn't taken yet
+MAX_BURST_BYTES: Final = 32 * MAX_BUFFERED_BYTES  # sent at once, to one that takes everything
+STALLED_SECONDS: Final = 20  # for one message
+FAREWELL_SECONDS: Final = 5  # for the close frame of a client that takes nothing
 
 POLICY_VIOLATION: Final = 1008  # tells htmx and others to stay away
 TOO_BIG: Final = 1009
@@ -46,6 +50,7 @@ TRY_AGAIN_LATER: Final = 1013
 
 log = logging.getLogger("runtime")
 
+_TOO_SLOW: Final = "too slow"
 _PROBLEM: Final = "application/problem+json"
 
 
@@ -188,7 +193,8 @@ class _AsgiConnection:
 
     Invariants:
         - Messages leave in the order in which they were sent, the close frame last.
-        - At most `MAX_BUFFERED_BYTES` wait; a client that takes nothing is disconnected.
+        - A client that doesn't take what it was sent while `MAX_BUFFERED_BYTES` more have
+          gathered is disconnected, and so is one that takes nothing for `STALLED_SECONDS`.
     """
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
@@ -198,23 +204,34 @@ class _AsgiConnection:
         self._closing: tuple[int, str] | None = None
         self._is_accepted = False
         self._is_gone = False
+        self._is_waiting = False
+        self._has_given_up = False
         self._writer: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[Any] | None = None
 
     def send(self, message: sockets.Message) -> None:
         if self._closing is not None:
             return
         self._outgoing.append(message)
         self._buffered += _size(message)
-        if self._buffered > MAX_BUFFERED_BYTES:
-            # What it hasn't taken so far it won't miss: it has to start afresh anyway.
-            self._outgoing.clear()
-            self.close(TRY_AGAIN_LATER, "too slow")
-        self._write_soon()
+        limit = MAX_BUFFERED_BYTES if self._is_waiting else MAX_BURST_BYTES
+        if self._buffered > limit:
+            self._give_up()
+        else:
+            self._write_soon()
 
     def close(self, code: int, reason: str) -> None:
         if self._closing is None:
             self._closing = (code, reason)
             self._write_soon()
+
+    def _give_up(self) -> None:
+        # What it has missed it gets when it comes back.
+        self._outgoing.clear()
+        self._closing = (TRY_AGAIN_LATER, _TOO_SLOW)
+        self._has_given_up = True
+        if self._reader is not None:
+            self._reader.cancel()
 
     def hang_up(self) -> None:
         self._is_gone = True
@@ -231,6 +248,7 @@ class _AsgiConnection:
         """Answer the handshake, then receive until the connection is gone."""
         own = dict(response.headers)
         protocol = own.pop("sec-websocket-protocol", None)
+        self._reader = asyncio.current_task()
         try:
             await self._accept(protocol, own)
             ws.opened()
@@ -243,8 +261,19 @@ class _AsgiConnection:
                     ws.received(message)
         except (WebSocketDisconnect, OSError):
             event = {"type": "websocket.disconnect", "code": sockets.VANISHED}
+        except asyncio.CancelledError:
+            if not self._has_given_up or self._reader is None or self._reader.uncancel():
+                raise
+            event = {"type": "websocket.disconnect", "code": sockets.VANISHED}
+        finally:
+            if self._writer is not None:
+                self._writer.cancel()
         self._is_gone = True
         self._report_end(ws, event)
+        if self._has_given_up:
+            with suppress(WebSocketDisconnect, OSError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await self._socket.close(TRY_AGAIN_LATER, _TOO_SLOW)
 
     async def _accept(self, protocol: str | None, headers: dict[str, str]) -> None:
         await self._socket.accept(subprotocols=protocol, headers=headers)
@@ -271,20 +300,24 @@ class _AsgiConnection:
         try:
             while self._outgoing and not self._is_gone:
                 message = self._outgoing.popleft()
-                if isinstance(message, str):
-                    await self._socket.send(
-                        {"type": "websocket.send", "text": message, "bytes": None}
-                    )
-                else:
-                    await self._socket.send(
-                        {"type": "websocket.send", "bytes": message, "text": None}
-                    )
+                self._is_waiting = True
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await self._socket.send(_event(message))
+                self._is_waiting = False
                 self._buffered -= _size(message)
             if self._closing is not None and not self._is_gone:
                 self._is_gone = True
                 await self._socket.close(*self._closing)
+        except TimeoutError:
+            self._give_up()
         except (WebSocketDisconnect, OSError):
             self._outgoing.clear()  # gone; the reader reports it
+
+
+def _event(message: sockets.Message) -> WebSocketSendEvent:
+    if isinstance(message, str):
+        return {"type": "websocket.send", "text": message, "bytes": None}
+    return {"type": "websocket.send", "bytes": message, "text": None}
 
 
 def _size(message: sockets.Message) -> int:

@@ -67,6 +67,7 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     reply: Reply
+    is_from_object: bool = False
 
 
 class Router(Protocol):
@@ -131,8 +132,9 @@ class Stub:
     def _send(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
         namespace = self._namespace
         reply = Reply()
-        call = Call(self.id, namespace.scheme.directory, name, args, kwargs, reply)
         caller = current.get()
+        directory = namespace.scheme.directory
+        call = Call(self.id, directory, name, args, kwargs, reply, caller is not None)
         if caller is None:
             namespace.router.route(call)
         else:

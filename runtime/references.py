@@ -19,7 +19,7 @@ from runtime.methods import methods_of
 from runtime.namespace import Reply
 from runtime.object import RpcTarget
 from runtime.tasks import ObjectTask, as_async, current, error_of, spawn_outside
-from runtime.wire import copied
+from runtime.wire import Refer, copied
 
 _GONE = "The execution context which hosts this callback is no longer running."
 _RESERVED = frozenset({"dup"})
@@ -113,9 +113,7 @@ def _run_at_home(
         return
 
     def done(task: ObjectTask) -> None:
-        result, error = None, error_of(task)
-        if error is None:
-            result = copied(task.result(), "the result of a callback", refer)
+        result, error = _outcome(task, refer)
         home.life.settle(reply, result, error)
 
     name = getattr(function, "__name__", "a callback")
@@ -128,10 +126,20 @@ def _run_outside(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
 ) -> None:
     def done(task: asyncio.Task[Any]) -> None:
-        error = error_of(task)
+        result, error = _outcome(task, None)
         if error is None:
-            reply.answer(copied(task.result(), "the result of a callback"))
+            reply.answer(result)
         else:
             reply.fail(error)
 
     spawn_outside(as_async(function, *args, **kwargs)).add_done_callback(done)
+
+
+def _outcome(task: asyncio.Future[Any], refer: Refer | None) -> tuple[Any, BaseException | None]:
+    error = error_of(task)
+    if error is not None:
+        return None, error
+    try:
+        return copied(task.result(), "the result of a callback", refer), None
+    except (TypeError, ValueError) as unfit:
+        return None, unfit

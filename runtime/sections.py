@@ -81,6 +81,9 @@ class CriticalSections:
         outcome: asyncio.Future[T],
         section: InputGate,
     ) -> None:
+        if self._keeper.failure is not None:
+            return  # it broke while this one waited for its turn (I5)
+
         def done(task: ObjectTask) -> None:
             timer.cancel()
             error = error_of(task)

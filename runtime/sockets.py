@@ -121,9 +121,9 @@ class WebSocket:
         Raises:
             TypeError: If the message is neither text nor bytes, the socket hasn't been
                 accepted, or this side has closed it. Nothing was sent.
+            UnicodeEncodeError: If the text has half a character in it. Nothing was sent.
         """
-        if not isinstance(message, str):
-            message = _bytes(message)
+        message = _sendable(message)
         if self._home is None:
             raise TypeError("You must call ctx.accept_web_socket() on this WebSocket first.")
         if self._state == "closing":
@@ -287,8 +287,7 @@ class SocketSet:
 
     def broadcast(self, message: Message, tag: str | None, exclude: Collection[WebSocket]) -> int:
         """Send a message to all open sockets, and return how many they are."""
-        if not isinstance(message, str):
-            message = _bytes(message)
+        message = _sendable(message)
         among: Iterable[WebSocket] = self._sockets if tag is None else self._tagged.get(tag, ())
         reached = [ws for ws in among if ws._state == "open" and ws not in exclude]
         if reached:
@@ -341,7 +340,11 @@ def _distinct_tags(tags: Sequence[str]) -> tuple[str, ...]:
     return distinct
 
 
-def _bytes(message: object) -> bytes:
+def _sendable(message: object) -> Message:
+    if isinstance(message, str):
+        if not message.isascii():
+            message.encode()  # half a character has no place in UTF-8: the sender gets the error
+        return message
     if isinstance(message, bytes | bytearray | memoryview):
         return bytes(message)
     raise TypeError(f"a message is text or bytes, not {type(message).__name__}")

@@ -241,6 +241,7 @@ class Database:
         connection.close(force=True)
 
     def _open(self) -> apsw.Connection:
+        connection = None
         try:
             connection = apsw.Connection(str(self.path), vfs=self._vfs)
             # Nobody else opens it, the data folder's lock sees to that: no locks, half the time.
@@ -249,6 +250,8 @@ class Database:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = WAL")
         except apsw.Error as error:
+            if connection is not None:  # or its locks would stay
+                connection.close(force=True)
             raise self._failure(error) from error
         connection.wal_autocheckpoint(0)
         connection.set_wal_hook(self._wrote_wal)
@@ -331,9 +334,8 @@ class Database:
 
 
 class ClockVFS(apsw.VFS):
-    """SQLite's door to the machine, with the time taken from `clock`.
+    """SQLite's door to the machine, with the time, in ``unixepoch()`` for instance, from `clock`.
 
-    So ``unixepoch()``, ``CURRENT_TIMESTAMP`` and their like move with a clock that is moved.
     Pass its `name` to `Database`; it is good for as long as it is kept.
     """
 

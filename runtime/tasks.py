@@ -96,6 +96,7 @@ class ObjectTask(asyncio.Future[Any]):
         self._pending: BaseException | None = None
         # These two names are asyncio's own, because libraries such as anyio look at them.
         self._must_cancel = False
+        self._cancel_message: Any = None
         self._fut_waiter: asyncio.Future[Any] | None = None
         self.has_started = False
 
@@ -128,7 +129,7 @@ class ObjectTask(asyncio.Future[Any]):
             return False
         self._cancel_requests += 1
         if self._fut_waiter is None or not self._fut_waiter.cancel(msg):
-            self._must_cancel = True
+            self._must_cancel, self._cancel_message = True, msg
         return True
 
     def cancelling(self) -> int:
@@ -212,7 +213,8 @@ class ObjectTask(asyncio.Future[Any]):
     def _take_pending(self) -> BaseException:
         error, self._pending = self._pending, None
         if error is None or (self._must_cancel and not isinstance(error, asyncio.CancelledError)):
-            error = asyncio.CancelledError()
+            message, self._cancel_message = self._cancel_message, None
+            error = asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
         self._must_cancel = False
         return error
 
@@ -224,7 +226,7 @@ class ObjectTask(asyncio.Future[Any]):
             awaited._asyncio_future_blocking = False
             awaited.add_done_callback(self._wake, context=self._context)
             self._fut_waiter = awaited
-            if self._must_cancel and awaited.cancel():
+            if self._must_cancel and awaited.cancel(self._cancel_message):
                 self._must_cancel = False
         else:
             self._pending = RuntimeError(f"{self._name} awaited {awaited!r}, not of its event loop")

@@ -166,16 +166,22 @@ def _twin(error: BaseException) -> Exception:
     kind = type(error)
     twin: Exception | None = None
     if isinstance(error, Exception) and crosses_as_itself(kind):
-        with suppress(TypeError, ValueError):  # its args can't cross, or no longer make one
+        try:
             twin = _made_again(error)
+            _take_attributes(error, twin)
+        except Exception:  # the error's own code runs here, and whoever waits must hear of it
+            twin = None
     if twin is None:
         said = TracebackException(kind, error, None)  # str() of the error itself might raise
-        return RemoteError(kind.__name__, str(said))
-    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+        twin = RemoteError(kind.__name__, str(said))
+    return twin
+
+
+def _take_attributes(error: Exception, twin: Exception) -> None:
+    slots = [name for base in type(error).__mro__ for name in getattr(base, "__slots__", ())]
     for name in [*vars(error), *slots]:
         with suppress(TypeError, ValueError, AttributeError):  # what can't cross stays behind
             setattr(twin, name, copied(getattr(error, name), name))
-    return twin
 
 
 def _made_again(error: Exception) -> Exception:

@@ -331,7 +331,7 @@ async def test_calling_another_object_after_a_write_in_a_transaction_is_refused(
             await other.touch()
             return str(before)
 
-        with pytest.raises(errors.StorageError, match="call before the first write"):
+        with pytest.raises(errors.StorageError, match="do it before the first write"):
             await ctx.storage.transaction(closure)
         return [await ctx.storage.get("a")]
 
