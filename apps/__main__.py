@@ -16,7 +16,9 @@ import uvicorn
 from apps.chat.app import create_app
 from runtime import Runtime, RuntimeConfig, errors
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024  # of a WebSocket message: what the runtime allows at most
+# Of a WebSocket message. The server gathers it before the app can refuse it, and it isn't inflated
+# first: kilobytes on the wire could become megabytes here.
+MAX_MESSAGE_BYTES = 64 * 1024
 GRACE_SECONDS = 30  # for requests that are under way when the server is told to stop
 
 
@@ -40,6 +42,7 @@ def main() -> int:
             create_app(config),
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -77,12 +77,17 @@ class Tokens:
 
     @classmethod
     def kept_in(cls, file: Path) -> Tokens:
-        """Use the secret in `file`; make one if there is none."""
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_bytes(secrets.token_bytes(_SECRET_BYTES))
-        return cls(file.read_bytes())
+        """Use the secret in `file`; make one if there is none, or no whole one."""
+        secret = file.read_bytes() if file.exists() else b""
+        if len(secret) != _SECRET_BYTES:
+            secret = secrets.token_bytes(_SECRET_BYTES)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = file.with_name(f"{file.name}.new")
+            draft.unlink(missing_ok=True)
+            draft.touch(mode=0o600)
+            draft.write_bytes(secret)
+            draft.replace(file)
+        return cls(secret)
 
     def issue(self, guest: Guest) -> str:
         """Return a token for `guest`."""
@@ -145,7 +150,18 @@ def needs_guest(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
     Raises:
         NotAuthorizedException: For everybody else.
     """
-    if connection.user is None:
+    who(connection)
+
+
+def who(connection: ASGIConnection[Any, Any, Any, Any]) -> Guest:
+    """Return whose connection it is.
+
+    Raises:
+        NotAuthorizedException: If it is nobody's.
+    """
+    guest: Guest | None = connection.user
+    if guest is None:
         raise NotAuthorizedException(
             "who are you? Choose a name first; a program gets a token from POST /api/identity"
         )
+    return guest

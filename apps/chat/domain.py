@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +12,7 @@ MAX_TEXT = 2_000  # characters of one message
 MAX_ROOM_NAME = 32  # characters
 PAGE = 50  # messages: what a newcomer sees, and what one request returns unless it says otherwise
 MAX_REPLAY = 200  # messages missed, up to which they are sent one by one
-
-_ROOM_NAME = re.compile(rf"[\w-]{{1,{MAX_ROOM_NAME}}}")
+MAX_REPLAY_TEXT = 100_000  # characters of them
 
 
 class ChatRefusal(ValueError):
@@ -67,9 +66,16 @@ def room_name(text: str) -> str:
         BadRoomName: If it can't be a room's name.
     """
     name = "-".join(unicodedata.normalize("NFC", text).lower().split())
-    if not _ROOM_NAME.fullmatch(name):
+    if not 1 <= len(name) <= MAX_ROOM_NAME or not all(map(_is_in_a_name, name)):
         raise BadRoomName
     return name
+
+
+def _is_in_a_name(character: str) -> bool:
+    # Marks are part of the letters before them, in Hindi for instance.
+    return (
+        character.isalnum() or character in "-_" or unicodedata.category(character) in ("Mn", "Mc")
+    )
 
 
 def message_text(text: str) -> str:
@@ -91,6 +97,12 @@ def message_text(text: str) -> str:
 def _is_unreadable(character: str) -> bool:
     # Cc: control characters, such as NUL. Cs: half of a character, which no UTF-8 can carry.
     return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cs")
+
+
+def is_too_much(missed: Sequence[Message]) -> bool:
+    """Whether somebody who has missed so many is better shown the last page afresh."""
+    text = sum(len(message.text) for message in missed)
+    return len(missed) > MAX_REPLAY or text > MAX_REPLAY_TEXT
 
 
 def sequence_number(text: str | None) -> int | None:

@@ -51,12 +51,16 @@ class ChatRoom(DurableObject[object]):
             return Response(426, text="expected a WebSocket")
         person = Person(request.headers["x-person-id"], request.headers["x-person-name"])
         if not person.id:
-            return Response(401, text="who are you? choose a name first")
+            return Response(401, text="who are you?")
+        before = self._people()
         self.ctx.accept_web_socket(ws, tags=[person.id])
         ws.serialize_attachment({"id": person.id, "name": person.name})
         if (since := domain.sequence_number(request.query.get("since"))) is not None:
             self._replay(ws, since)
-        self._show_people()
+        people = self._people()
+        ws.send(views.people(people))  # which also says that they are in
+        if people != before:
+            self.ctx.broadcast(views.people(people), exclude=[ws])
         return Response.switching_protocols()
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
@@ -67,18 +71,17 @@ class ChatRoom(DurableObject[object]):
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
     ) -> None:
         """Tell the others that somebody has left, unless another window of theirs is open."""
-        self._show_people(leaving=ws)
+        people = self._people(leaving=ws)
+        if people != self._people():
+            self.ctx.broadcast(views.people(people))
 
     def _replay(self, ws: WebSocket, since: int) -> None:
         sql = self.ctx.storage.sql
         missed = store.messages_after(sql, since, domain.MAX_REPLAY + 1)
-        if len(missed) > domain.MAX_REPLAY:
+        if domain.is_too_much(missed):
             ws.send(views.all_messages(store.messages_before(sql, None, domain.PAGE)))
         elif missed:
             ws.send(views.new_messages(missed))
-
-    def _show_people(self, *, leaving: WebSocket | None = None) -> None:
-        self.ctx.broadcast(views.people(self._people(leaving=leaving)))
 
     def _people(self, *, leaving: WebSocket | None = None) -> tuple[Person, ...]:
         return domain.everyone(

@@ -1,11 +1,11 @@
 """The chat's handlers: parse, call the room once, render one template."""
 
 from typing import Annotated, Any
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from litestar import Request, WebSocket, get, post, websocket
 from litestar.di import NamedDependency
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, NotAuthorizedException
 from litestar.params import FromPath, JSONBody, QueryParameter, URLEncodedBody
 from litestar.response import Redirect, Response, Template
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from apps.chat import domain, views
 from apps.chat.domain import BadRoomName, Person
 from apps.chat.events import MessagePosted, PostMessage
 from apps.chat.objects import ChatRoom
-from apps.identity import Guest, NewGuest, Token, Tokens, needs_guest, new_guest
+from apps.identity import Guest, NewGuest, Token, Tokens, needs_guest, new_guest, who
 from apps.problems import PROBLEMS, UNREADABLE
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
@@ -100,7 +100,8 @@ async def say(
     stub = rooms.get_by_name(room_name)
     message = await stub.post(author, wanted.client_id, wanted.text)
     if message.text != wanted.text:  # an old page, shown again: its id has been used
-        message = await stub.post(author, str(uuid4()), wanted.text)
+        again = uuid5(NAMESPACE_OID, f"{wanted.client_id} {wanted.text}")
+        message = await stub.post(author, str(again), wanted.text)
     if not is_htmx:
         return Redirect(f"/chat/{room_name}#message-{message.seq}", status_code=303)
     return Template("chat/_new_messages.html", context={"messages": [message]})
@@ -113,11 +114,11 @@ async def room_socket(
     """Hand somebody's socket to the room, with who they are in words it can trust."""
     try:
         stub = rooms.get_by_name(domain.room_name(room))
-    except BadRoomName as refusal:
+        guest = who(socket)
+    except (BadRoomName, NotAuthorizedException) as refusal:  # no room is woken for nobody
         await socket.accept()
-        await socket.close(1008, str(refusal))
+        await socket.close(1008, getattr(refusal, "detail", str(refusal)))
         return
-    guest = socket.user or Guest(id="", name="")
     headers = {"x-person-id": guest.id, "x-person-name": guest.name}
     await forward(socket, to=stub, headers=headers, max_message_bytes=MAX_FRAME_BYTES)
 
