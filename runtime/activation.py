@@ -16,23 +16,18 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar
 
-from runtime.alarms import AlarmTable
-from runtime.checkpoints import Checkpoints
 from runtime.clock import Clock, Timer
-from runtime.commits import GatedCommits
-from runtime.errors import ObjectReset, OutsideObject, SqlError, StorageError
+from runtime.errors import ObjectReset, OutsideObject, StorageError
 from runtime.gates import InputGate, OutputGate
 from runtime.ids import ObjectId
 from runtime.namespace import DurableObjectNamespace, Reply
 from runtime.node import Node
 from runtime.object import DurableObjectState, handlers_of
-from runtime.schema import ObjectName, migrate
+from runtime.persistence import Alarms, Persistence
+from runtime.schema import migrate
 from runtime.sections import CriticalSections
 from runtime.sockets import SERVICE_RESTART, SocketSet
-from runtime.sql import Database
 from runtime.storage import Storage
-from runtime.syncer import SyncedFile
-from runtime.tables import is_empty
 from runtime.tasks import Aborted, ObjectTask, current, error_of, log_failure
 from runtime.wire import copied_error
 
@@ -76,15 +71,11 @@ class Activation:
         self._is_stepping = False
         self.instance: Any = None
         self.handlers = handlers_of(namespace.cls)
-        self._file = SyncedFile(path, node.syncer, self.break_off)
-        self._commits = GatedCommits(self._output, self._file, self.break_off)
-        self._database = Database(path, self._commits, vfs=node.vfs)
-        self._name = ObjectName(self._database)
-        self._checkpoints = Checkpoints(self._database, node.syncer, self._input, self._let_go)
-        self._is_on_record = False
-        self.alarms = AlarmTable(self._database)
+        gates = (self._input, self._output)
+        self._disk = Persistence(self, path, node.journal, node.syncer, gates, vfs=node.vfs)
+        self.alarms = self._disk.alarms
         self._sections = CriticalSections(self, self._input)
-        self._storage = Storage(self._database, self.alarms, self)
+        self._storage = Storage(self._disk.database, self.alarms, self)
         sockets.outlet = self._output.send
 
     def __str__(self) -> str:
@@ -104,16 +95,16 @@ class Activation:
     @property
     def commit_count(self) -> int:
         """How many transactions have been committed in this life."""
-        return self._commits.count
+        return self._disk.commit_count
 
     @property
     def is_quiet(self) -> bool:
         """Whether it could be evicted now, and nobody would notice (I6)."""
-        return not self._tasks and self._output.is_open and not self._checkpoints.is_running
+        return not self._tasks and self._output.is_open and not self._disk.is_busy
 
     def has_become_empty(self) -> bool:
         """Whether it has written in this life, and nothing is stored any more, or still."""
-        return bool(self._commits.count) and is_empty(self._database)
+        return self._disk.has_become_empty()
 
     def hibernate(self) -> Callable[..., None]:
         """Drop the memory; the sockets stay. Only while it is quiet.
@@ -124,7 +115,7 @@ class Activation:
         assert self.is_quiet, "something would be lost"
         self._end()
         self.instance = self.sockets.outlet = None
-        return self._database.close
+        return self._disk.hand_over()
 
     def break_off(self, error: BaseException) -> None:
         """Drop the memory, the sockets, and whatever isn't committed. Callers get `error`."""
@@ -143,32 +134,37 @@ class Activation:
         self._owed.clear()
         self.sockets.outlet = None
         self.sockets.disconnect(SERVICE_RESTART, _RESET)
-        if not self._checkpoints.is_running:  # else as soon as it is done with the database
-            self._let_go()
+        self.freed()
 
     def _end(self) -> None:
         self.is_over = True
-        self._file.close()
         if self.watch is not None:
             self.watch.cancel()
 
-    def _let_go(self) -> None:
-        if self.failure is not None:
-            self._database.close(checkpoint=False)
-            self.node.broke(self)
+    def abandon(self) -> None:
+        """Close the database as it is, as when the process dies."""
+        self._disk.abandon()
+
+    def tell_alarms(self) -> None:
+        """Tell the node which alarms are set."""
+        self._disk.tell_alarms()
+
+    def checkpoint(self) -> None:
+        """Bring all that is in the WAL into the database, so that the journal may forget it."""
+        self._disk.checkpoint()
 
     async def _construct(self, env: Any) -> None:
         try:
-            if (name := self._name.recall()) is not None:
+            if (name := self._disk.name.recall()) is not None:
                 # It may have been reached by its id, or woken by an alarm.
                 self.id = replace(self.id, name=name)
             elif self.namespace.cls.migrations:
-                self._keep_name()  # in one commit with the schema
-            migrate(self._database, self._storage.sql, self.namespace.cls)
+                self._disk.keep_name()  # in one commit with the schema
+            migrate(self._disk.database, self._storage.sql, self.namespace.cls)
             self.ctx = DurableObjectState(self.id, self._storage, self)
             self.instance = self.namespace.cls(self.ctx, env)
         except Exception:
-            self._database.rollback()
+            self._disk.database.rollback()
             raise
 
     def _constructed(self, task: ObjectTask) -> None:
@@ -242,33 +238,11 @@ class Activation:
 
     def leave(self) -> None:
         try:
-            if self._database.is_writing and not self._database.in_transaction:
-                self._commit()  # I4
-            if self.alarms.changed or (self._commits.count and not self._is_on_record):
-                self._tell_node()
+            self._disk.end_step()
         finally:
             self._is_stepping = self.node.is_stepping = False
         if self.failure is None:
-            self._checkpoints.start_if_due()
-
-    def _commit(self) -> None:
-        try:
-            self._keep_name()
-            self._database.commit()
-        except SqlError as error:
-            self.break_off(error)
-
-    def _keep_name(self) -> None:
-        if self.id.name is not None and not self._name.is_kept:
-            self._name.keep(self.id.name)
-
-    def _tell_node(self) -> None:
-        if self._commits.count and not self._database.in_transaction:
-            self._keep_name()  # for an object that has written in transactions only
-            self._commit()
-        if self.failure is None:
-            self._is_on_record = True
-            self.node.stored(self)
+            self._disk.checkpoint_if_due()
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> ObjectTask:
         parent = context.get(current)
@@ -297,12 +271,30 @@ class Activation:
         self._output.send(message)
 
     def _deadlock(self, what: str) -> StorageError | None:
-        if self._database.in_transaction and self._database.is_writing:
+        if self._disk.is_unfinished():
             return StorageError(
                 f"{what} inside transaction() would wait for what was written there, and the "
                 "transaction for that: do it before the first write, or after the transaction"
             )
         return None
+
+    # What its disk needs: `persistence.Keeper`.
+
+    def freed(self) -> None:
+        """Leave the database to the next life, if this one is broken."""
+        if self.failure is not None and not self._disk.is_busy:
+            self._disk.abandon()
+            self._disk.undo_lost()
+            self.node.broke(self, has_lost=self._disk.has_lost)
+
+    def settled(self, before: int) -> None:
+        self.node.settled(self, before=before)
+
+    def alarms_set(self, alarms: Alarms) -> None:
+        self.node.alarms_set(self, alarms)
+
+    def stored(self, alarms: Alarms) -> None:
+        self.node.stored(self, alarms)
 
     # What the storage and ``ctx`` need.
 
@@ -320,13 +312,12 @@ class Activation:
         return "alarm" in self.handlers or self.instance is None
 
     def emptied(self) -> None:
-        self._name.is_kept = False
+        self._disk.name.is_kept = False
         self.alarms.changed = True
-        migrate(self._database, self._storage.sql, self.namespace.cls)
+        migrate(self._disk.database, self._storage.sql, self.namespace.cls)
 
     def durable(self) -> Awaitable[None]:
-        if self._database.is_writing and not self._database.in_transaction:
-            self._commit()
+        self._disk.commit()
         durable = Reply()
         self._send("sync()", partial(durable.answer, None))
         return durable

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from runtime.gates import InputGate
+from runtime.gates import Call, InputGate
 from runtime.sql import Database
 from runtime.syncer import Syncer
 
@@ -18,36 +19,49 @@ log = logging.getLogger("runtime")
 
 
 class Checkpoints:
-    """Brings an object's WAL into its database when it has grown.
+    """Brings an object's WAL into its database when it has grown, or when the journal asks for it.
 
-    That waits for the disk, so it is done on a thread, in a critical section of the object:
-    the object is held back meanwhile, and nobody else.
+    That waits for the disk, so it is done on a thread, in a critical section of the object, once
+    everything in the WAL is durable in the journal: the object is held back meanwhile, and nobody
+    else. Were a page in the database that the journal doesn't have, recovery couldn't mend it.
     """
 
     def __init__(
-        self, database: Database, syncer: Syncer, gate: InputGate, done: Callable[[], object]
+        self,
+        database: Database,
+        syncer: Syncer,
+        gate: InputGate,
+        when_durable: Callable[[Call], object],
+        done: Callable[[bool], object],
     ) -> None:
         """Args:
-        done: Called when a checkpoint is over, and the database is free again.
+        when_durable: Calls a function once all commits up to now are durable.
+        done: Called when a checkpoint is over, and the database is free again, with whether
+            it holds everything now.
         """
         self.is_running = False
         self._database = database
         self._syncer = syncer
         self._gate = gate
+        self._when_durable = when_durable
         self._done = done
         self._due_at = PAGES
 
     def start_if_due(self) -> None:
         """Start a checkpoint, in its turn, if the WAL is long enough."""
         if self._database.wal_pages >= self._due_at:
-            self._due_at = NEVER
-            self._gate.start_section(self._start)
+            self.start()
+
+    def start(self) -> None:
+        """Start a checkpoint, in its turn."""
+        self._due_at = NEVER
+        self._gate.start_section(lambda section: self._when_durable(partial(self._start, section)))
 
     def _start(self, section: InputGate) -> None:
         if not self._database.is_open:  # the object broke while this waited for its turn
             return
         self.is_running = True
-        self._syncer.run(self._database.checkpoint, lambda error: self._finish(section, error))
+        self._syncer.run(self._database.checkpoint, partial(self._finish, section))
 
     def _finish(self, section: InputGate, error: Exception | None) -> None:
         self.is_running = False
@@ -55,5 +69,5 @@ class Checkpoints:
         if error is not None:  # nothing is lost: the WAL grows, and a later commit tries again
             self._due_at += self._database.wal_pages
             log.warning("a checkpoint of %s failed: %s", self._database.path.name, error)
-        self._done()
+        self._done(error is None)
         section.finish()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
-from runtime.errors import SqlError
+from runtime import wal
+from runtime.errors import ObjectReset, SqlError
 from runtime.gates import Lock, OutputGate
-from runtime.syncer import SyncedFile
+from runtime.journal import Journal
+from runtime.records import Entry, Kind
 
 
 class Commits(Protocol):
@@ -16,8 +20,8 @@ class Commits(Protocol):
     def begun(self) -> None:
         """A transaction is about to write for the first time. May raise to refuse it."""
 
-    def committed(self) -> None:
-        """It is in the WAL: written, and not yet durable."""
+    def committed(self, wal_pages: int) -> None:
+        """It is in the WAL, which is so long now: written, and not yet durable."""
 
     def undone(self) -> None:
         """It was rolled back: nothing of it remains."""
@@ -27,33 +31,69 @@ class Commits(Protocol):
 
 
 class GatedCommits:
-    """Ties a database's transactions to its object's output gate (I3).
+    """Brings a database's commits to the journal, and ties them to its object's output gate (I3).
 
     A transaction locks the gate when it begins to write, and its lock is released when it has
     become durable, or has turned out to be nothing.
+
+    Args:
+        path: The database.
+        lost: Called with the reason when a commit is lost. The object must break.
+        idle: Called when no commit waits for the disk any more, whether durable or lost.
     """
 
     def __init__(
         self,
+        path: Path,
+        journal: Journal,
         output: OutputGate,
-        file: SyncedFile,
+        *,
         lost: Callable[[Exception], object],
+        idle: Callable[[], object],
     ) -> None:
+        self._path = path
+        self._name = f"{path.parent.name}/{path.name}"
+        self._journal = journal
         self._output = output
-        self._file = file
         self._lost = lost
+        self._idle = idle
+        self._tail = wal.Tail(path)
         self._lock: Lock | None = None
+        self._under_way = 0
+        self._durable_end: int | None = None
         self.count = 0
         """How many transactions have committed."""
+
+    @property
+    def are_idle(self) -> bool:
+        """Whether none of them waits for the disk."""
+        return not self._under_way
+
+    @property
+    def have_lost(self) -> bool:
+        """Whether one was lost."""
+        return self._durable_end is not None
 
     def begun(self) -> None:
         self._lock = self._output.lock()
 
-    def committed(self) -> None:
+    def committed(self, wal_pages: int) -> None:
         lock, self._lock = self._lock, None
         assert lock is not None, "a transaction that hasn't begun"
         self.count += 1
-        self._file.sync(lock.release)
+        try:
+            frames = self._tail.read(wal_pages)
+        except OSError as error:
+            self._lost(_reset(error))
+            return
+        if not frames.content:  # it has changed nothing
+            lock.release()
+            return
+        entry = Entry(Kind.COMMIT, self._name, frames.page_size, frames.content)
+        self._under_way += 1
+        self._journal.append(
+            entry, partial(self._durable, lock), partial(self._refused, frames.begin)
+        )
 
     def undone(self) -> None:
         lock, self._lock = self._lock, None
@@ -63,3 +103,32 @@ class GatedCommits:
     def lost(self, error: SqlError) -> None:
         self._lock = None
         self._lost(error)
+
+    def close(self) -> None:
+        """Let go of the WAL."""
+        self._tail.close()
+
+    def undo_lost(self) -> None:
+        """Take what was lost off the WAL. Only when the database is closed, and these are idle."""
+        if self._durable_end is not None:
+            wal.cut(self._path, self._durable_end)
+
+    def _durable(self, lock: Lock) -> None:
+        self._under_way -= 1
+        lock.release()
+        if not self._under_way:
+            self._idle()
+
+    def _refused(self, begin: int, error: OSError) -> None:
+        self._under_way -= 1
+        if self._durable_end is None:  # the first one: those behind it are lost as well
+            self._durable_end = begin
+        self._lost(_reset(error))
+        if not self._under_way:
+            self._idle()
+
+
+def _reset(error: OSError) -> ObjectReset:
+    reset = ObjectReset(f"the disk refused what this object wrote last, which is undone: {error}")
+    reset.retryable = True
+    return reset

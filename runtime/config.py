@@ -53,6 +53,10 @@ class RuntimeConfig(BaseSettings):
     """How long after its last work an object stays in memory; as in the original."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """How long handlers that are under way may go on when the runtime stops."""
+    journal_max_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    """How much may wait for the disk; beyond that, new work is refused as overload."""
+    journal_segment_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+    """How large one file of the journal becomes. There are about five of them."""
     migrations: tuple[Migration, ...] = ()
     """The history of the project's classes. Without any, a bound class is new by itself."""
 

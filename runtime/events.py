@@ -35,7 +35,7 @@ log = logging.getLogger("runtime")
 
 def call(life: Activation, call: Call) -> None:
     """Call a method, or `fetch`, and answer its caller."""
-    if life.load >= MAX_TASKS:
+    if _is_too_much(life):
         call.reply.fail(Overloaded(OVERLOADED, durable_object_id=life.id.hex))
         return
     method = None
@@ -62,7 +62,7 @@ def ring(life: Activation, name: str | None) -> ObjectTask:
 
 def receive(life: Activation, ws: WebSocket, message: Message) -> None:
     """Deliver a socket's message."""
-    if life.load >= MAX_TASKS:
+    if _is_too_much(life):
         ws.drop(TRY_AGAIN_LATER, OVERLOADED)
         return
     _handle(life, "web_socket_message", ws, message)
@@ -75,6 +75,10 @@ def lose(life: Activation, ws: WebSocket, code: int, reason: str, was_clean: boo
         life.sockets.remove(ws)
     else:
         task.add_done_callback(lambda _: life.sockets.remove(ws))
+
+
+def _is_too_much(life: Activation) -> bool:
+    return life.load >= MAX_TASKS or life.node.journal.is_full
 
 
 async def _fetch(life: Activation, request: Request) -> Response:

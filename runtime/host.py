@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextvars import Context
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,11 @@ from runtime.catalog import Catalog, Key
 from runtime.clock import Clock
 from runtime.config import RuntimeConfig
 from runtime.errors import ShuttingDown
+from runtime.evictions import Evictions, ignore, key_of, name_of
 from runtime.ids import IdScheme, ObjectId
+from runtime.journal import Journal
 from runtime.namespace import Call, DurableObjectNamespace
+from runtime.persistence import Alarms
 from runtime.resident import Event, Refuse, Resident
 from runtime.ringer import Ringer
 from runtime.sockets import SERVICE_RESTART
@@ -57,6 +60,14 @@ class Host:
     ) -> None:
         self.clock = clock
         self.syncer = syncer
+        self.journal = Journal(
+            config.data / "journal",
+            config.data / "objects",
+            syncer,
+            max_bytes=config.journal_max_bytes,
+            segment_bytes=config.journal_segment_bytes,
+            crowded=self._make_room,
+        )
         self.debug = config.debug
         self.is_stepping = False
         self.steps = 0
@@ -66,6 +77,8 @@ class Host:
         self._env: Any = None
         self._namespaces: dict[str, DurableObjectNamespace[Any]] = {}
         self._residents: dict[Key, Resident] = {}
+        objects = config.data / "objects"
+        self._evictions = Evictions(self, catalog, objects, config.idle_seconds)
         self._ringer = Ringer(clock, self._ring)
         self._inbox: deque[tuple[Resident, Event, Refuse]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -105,7 +118,7 @@ class Host:
         for resident in list(self._residents.values()):
             resident.sockets.disconnect(SERVICE_RESTART, _STOPPING)
             if resident.life is not None and resident.life.is_quiet:
-                self._evict(resident)
+                self._evictions.evict(resident)
             elif resident.life is not None:
                 resident.life.break_off(ShuttingDown(_STOPPING))
             else:
@@ -119,8 +132,9 @@ class Host:
         self._ringer.stop()
         for resident in list(self._residents.values()):
             resident.sockets.hang_up()
-            if resident.life is not None:
-                resident.life.break_off(ShuttingDown("the process died"))
+            if (life := resident.life) is not None:
+                life.break_off(ShuttingDown("the process died"))
+                life.abandon()
 
     @property
     def is_at_rest(self) -> bool:
@@ -171,7 +185,7 @@ class Host:
             self._inbox.append((resident, event, refuse))
             self._loop.call_soon(self._deliver_next, context=Context())
         else:
-            self._admit(resident, event, refuse)
+            self.admit(resident, event, refuse)
 
     def handles(self, key: Key, handler: str) -> bool:
         """Whether an object's class has a handler; if not, it needn't be woken for it."""
@@ -180,15 +194,15 @@ class Host:
 
     def _deliver_next(self) -> None:
         try:
-            self._admit(*self._inbox[0])  # still the first in the queue: nobody overtakes it
+            self.admit(*self._inbox[0])  # still the first in the queue: nobody overtakes it
         finally:
             self._inbox.popleft()
 
-    def _admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
+    def admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
         # Another one, if this was let go of while the event was in the queue (I1).
         resident = self._residents.setdefault(resident.key, resident)
-        if resident.is_closing:
-            resident.wait(event, refuse)
+        if resident.is_closing or (resident.life and resident.life.failure):
+            resident.wait(event, refuse)  # for the next life
             return
         life = resident.life or self._wake(resident)
         if life.failure is not None:
@@ -223,21 +237,23 @@ class Host:
 
     # What activations need: `activation.Node`.
 
-    def stored(self, activation: Activation) -> None:
-        resident = self._resident_of(activation)
-        alarms = activation.alarms.due()
-        activation.alarms.changed = False
-        self._ringer.set(resident.key, alarms)
-        self._catalog.note(resident.key, activation.id.name, alarms)
+    def alarms_set(self, activation: Activation, alarms: Alarms) -> None:
+        self._ringer.set(self.resident_of(activation).key, alarms)
+
+    def stored(self, activation: Activation, alarms: Alarms) -> None:
+        key = self.resident_of(activation).key
+        self._catalog.note(key, activation.id.name, alarms)
+
+    def settled(self, activation: Activation, *, before: int) -> None:
+        name = name_of(self.resident_of(activation).key)
+        spawn_outside(self._evictions.settle(name, before=before))
 
     def became_quiet(self, activation: Activation) -> None:
-        self._watch(activation, self._config.idle_seconds)
+        self._evictions.watch(activation)
 
-    def broke(self, activation: Activation) -> None:
-        resident = self._resident_of(activation)
-        if resident.life is activation:
-            resident.life = None
-        self.forget_if_idle(resident)
+    def broke(self, activation: Activation, *, has_lost: bool) -> None:
+        if not self._is_dead:
+            self._evictions.clear(self.resident_of(activation), has_lost=has_lost)
 
     # Leaving memory.
 
@@ -257,51 +273,17 @@ class Host:
 
     def evict(self, life: Activation) -> None:
         """Evict an object now. Only while it is quiet."""
-        self._evict(self._resident_of(life))
+        self._evictions.evict(self.resident_of(life))
 
     def forget_if_idle(self, resident: Resident) -> None:
         """Let go of an object that is asleep and has no socket."""
         if resident.is_idle:
             self._residents.pop(resident.key, None)
 
-    def _watch(self, life: Activation, seconds: float) -> None:
-        life.watch = self.clock.call_later(seconds, partial(self._evict_if_idle, life))
-
-    def _evict_if_idle(self, life: Activation) -> None:
-        remaining = self._config.idle_seconds - (self.clock.time() - life.quiet_since)
-        if life.is_quiet and remaining <= 0:
-            self._evict(self._resident_of(life))
-        else:
-            self._watch(life, max(remaining, 1.0))
-
-    def _evict(self, resident: Resident) -> None:
-        life, resident.life = resident.life, None
-        assert life is not None, "nothing to evict"
-        is_empty = life.has_become_empty()
-        resident.is_closing = True
-        spawn_outside(self._close(resident, life.hibernate(), is_empty=is_empty))
-
-    async def _close(
-        self, resident: Resident, close: Callable[..., None], *, is_empty: bool
-    ) -> None:
-        path = self._path(resident.key)
-        if is_empty:  # an object exists as long as it has something stored
-            self._catalog.forget(resident.key)
-            await self._on_thread(partial(_close_and_remove, close, path))
-        else:
-            # Until the catalog has it, the WAL is what shows that this object may have an alarm.
-            is_written = await self._catalog.try_flush()
-            await self._on_thread(partial(close, checkpoint=is_written))
-        resident.is_closing = False
-        while resident.waiting:
-            self._admit(resident, *resident.waiting.popleft())
-        self.forget_if_idle(resident)
-
-    async def _on_thread(self, work: Callable[[], None]) -> None:
-        done: asyncio.Future[Exception | None] = self._loop.create_future()
-        self.syncer.run(work, done.set_result)
-        if (error := await done) is not None:
-            log.error("closing a database failed; it is repaired when it is next opened: %s", error)
+    def _make_room(self) -> None:
+        """Have the databases settled that keep the oldest segment of the journal from going."""
+        for key in map(key_of, self.journal.surplus()):
+            self.wake(key, ObjectId(key.hex), Activation.checkpoint, ignore)
 
     # Finding things.
 
@@ -310,7 +292,7 @@ class Host:
         return self._config.data / "objects" / directory
 
     def _path(self, key: Key) -> Path:
-        return self.folder(key.directory) / f"{key.hex}.sqlite"
+        return self._config.data / "objects" / name_of(key)
 
     def _namespace(self, directory: str) -> DurableObjectNamespace[Any] | None:
         namespace = self._namespaces.get(directory)
@@ -330,11 +312,5 @@ class Host:
             resident.id = id
         return resident
 
-    def _resident_of(self, activation: Activation) -> Resident:
+    def resident_of(self, activation: Activation) -> Resident:
         return self._residents[Key(activation.namespace.scheme.directory, activation.id.hex)]
-
-
-def _close_and_remove(close: Callable[..., None], path: Path) -> None:
-    close(checkpoint=False)
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)

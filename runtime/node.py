@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.clock import Clock
+from runtime.journal import Journal
+from runtime.persistence import Alarms
 from runtime.syncer import Syncer
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ class Node(Protocol):
 
     clock: Clock
     syncer: Syncer
+    journal: Journal
     debug: bool
     vfs: str | None
     """What its databases are opened through; None for SQLite's own."""
@@ -24,11 +27,21 @@ class Node(Protocol):
     steps: int
     """How many steps have been taken."""
 
-    def stored(self, activation: Activation) -> None:
-        """The object has storage, and its alarms may differ from what the node knows."""
+    def alarms_set(self, activation: Activation, alarms: Alarms) -> None:
+        """The object has set or unset alarms. It may not be durable yet, so there may be fewer."""
+
+    def stored(self, activation: Activation, alarms: Alarms) -> None:
+        """The object has storage, durably, and these alarms."""
+
+    def settled(self, activation: Activation, *, before: int) -> None:
+        """The object's database holds all that it wrote to segments of the journal `before`."""
 
     def became_quiet(self, activation: Activation) -> None:
         """The object has nothing to do at the moment."""
 
-    def broke(self, activation: Activation) -> None:
-        """The object is lost. The next event needs another activation."""
+    def broke(self, activation: Activation, *, has_lost: bool) -> None:
+        """The object is lost. The next event needs another activation.
+
+        Args:
+            has_lost: Whether commits were, and so perhaps alarms that they had unset or moved.
+        """

@@ -1,69 +1,179 @@
-"""After a crash: asking the objects that were awake.
+"""After a crash: bringing every database to its last durable commit.
 
-An object that was awake has left a WAL beside its database. What is in it may never have been
-synced, and the catalog may not have heard of its alarms. So before anything is served, each such
-WAL is brought into its database, durably, and the object's alarms are read.
+The journal has all that was acknowledged since a database was last settled, as pages; what is in
+the databases beyond that, and in their write-ahead logs, may be torn. So before anything is
+served the pages are written, which can be done any number of times, and the logs are dropped.
+Then the objects concerned are asked for their alarms: the catalog may not have heard of them.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
+from runtime import wal
 from runtime.alarms import AlarmTable
-from runtime.errors import SqlError
+from runtime.errors import DataFolderRefused, SqlError
+from runtime.journal import Index, erase, path_of_segment, sync_folder
+from runtime.records import SUFFIX, Entry, Kind, Segment
 from runtime.schema import ObjectName
 from runtime.sql import Database
+from runtime.tables import is_empty
 
 THREADS: Final = 4
-_WAL: Final = ".sqlite-wal"
 
 log = logging.getLogger("runtime")
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """An object that was awake when the process ended."""
+    """An object that had something in the journal, or was awake when the process ended."""
 
     directory: str
     hex: str
-    name: str | None
-    alarms: dict[str | None, float]
+    exists: bool
+    """Whether it has storage."""
+    name: str | None = None
+    alarms: dict[str | None, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What the journal says of one database."""
+
+    page_size: int = 0
+    size: int = 0
+    """Of the database, in pages."""
+    pages: dict[int, memoryview] = field(default_factory=dict)
+    was_removed: bool = False
+
+    def add(self, entry: Entry) -> None:
+        """Take in an entry that comes after those before."""
+        if entry.kind is Kind.REMOVED:
+            self.was_removed = True
+            self.pages.clear()
+            return
+        self.page_size = entry.page_size
+        content = memoryview(entry.content)
+        for page in wal.pages(content, entry.page_size):
+            self.pages[page.number] = content[page.start : page.start + entry.page_size]
+            self.size = page.size_after or self.size
+
+
+def recover(journal: Path, objects: Path) -> list[Recovered]:
+    """Bring all databases to their last durable commit, durably, and erase the journal.
+
+    Args:
+        journal: The journal's folder.
+        objects: The folder in which each class has a folder of its own.
+
+    Returns:
+        What the objects say that this concerns.
+
+    Raises:
+        DataFolderRefused: If the journal is damaged. Nothing was changed.
+    """
+    if not journal.is_dir():  # nothing has ever been acknowledged by way of one
+        return []
+    changes: dict[str, _Changes] = {}
+    for entry in _entries(journal):
+        changes.setdefault(entry.path, _Changes()).add(entry)
+    logs = objects.glob(f"*/*{SUFFIX}-wal")
+    awake = {f"{path.parent.name}/{path.name.removesuffix('-wal')}" for path in logs}
+    concerned = sorted(changes.keys() | awake)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(lambda path: _restore(objects / path, changes.get(path)), concerned):
+            pass  # an error is raised here
+        for folder in {(objects / path).parent for path in concerned}:
+            sync_folder(folder)
+        erase(journal)
+        found = list(pool.map(partial(_ask, objects), concerned))
+    return [recovered for recovered in found if recovered is not None]
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
+    numbers = sorted(int(path.stem) for path in folder.glob("*.journal"))
+    index = Index.read(folder)
+    if index is not None:
+        numbers = [number for number in numbers if number >= index.oldest]
+        missing = set(range(index.oldest, index.newest + 1)) - set(numbers)
+        if missing:
+            raise DataFolderRefused(
+                f"the journal {folder} lacks {path_of_segment(folder, min(missing)).name}. Restore "
+                "a backup; or, to go on with what the databases hold, move the folder away"
+            )
+    newest = 0 if index is None else index.newest
+    segments = []
+    for number in numbers:
+        try:
+            segments.append(Segment(path_of_segment(folder, number)))
+        except DataFolderRefused:
+            if number <= newest:  # else the process ended while it was being made
+                raise
+    # All of it is read before anything is done about it.
+    entries = []
+    for segment, following in zip_longest(segments, segments[1:]):
+        end = None if following is None else following.header.previous_end
+        entries += list(segment.entries(end))
+    return iter(entries)
+
+
+def _restore(path: Path, changes: _Changes | None) -> None:
+    if changes is not None and changes.was_removed:
+        path.unlink(missing_ok=True)
+    if changes is not None and changes.pages:
+        _write(path, changes)
+    wal.path_of(path).unlink(missing_ok=True)
+
+
+def _write(path: Path, changes: _Changes) -> None:
+    if not path.exists() and len(changes.pages) < changes.size:
+        log.error("%s is missing, and the journal has only the end of what was in it", path)
+        return
+    path.parent.mkdir(exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        for number, content in changes.pages.items():
+            if number <= changes.size:
+                os.pwrite(descriptor, content, (number - 1) * changes.page_size)
+        os.ftruncate(descriptor, changes.size * changes.page_size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Nobody:
     """Nobody needs to hear of the commits: recovery itself makes none."""
 
     def begun(self) -> None: ...
-    def committed(self) -> None: ...
+    def committed(self, wal_pages: int) -> None: ...
     def undone(self) -> None: ...
     def lost(self, error: SqlError) -> None: ...
 
 
-def recover(objects: Path) -> list[Recovered]:
-    """Return what the objects say that were awake. All that they hold is durable then.
-
-    Args:
-        objects: The folder in which each class has a folder of its own.
-    """
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(_recover_one, objects.glob(f"*/*{_WAL}"))
-        return [recovered for recovered in found if recovered is not None]
-
-
-def _recover_one(wal: Path) -> Recovered | None:
-    database = Database(wal.with_name(wal.name.removesuffix("-wal")), _Nobody())
-    if not database.exists():  # it was being deleted
-        wal.unlink()
-        return None
+def _ask(objects: Path, path: str) -> Recovered | None:
+    directory, _, file = path.partition("/")
+    hex = file.removesuffix(SUFFIX)
+    database = Database(objects / path, _Nobody())
+    if not database.exists():
+        return Recovered(directory, hex, exists=False)
     try:
         name = ObjectName(database).recall()
         alarms = AlarmTable(database).due()
+        is_nothing = is_empty(database)
         database.close(checkpoint=True)
     except SqlError:  # its calls will fail with that; the other objects can be served
         log.exception("%s can't be read, and its alarms won't ring", database.path)
         return None
-    return Recovered(wal.parent.name, wal.name.removesuffix(_WAL), name, alarms)
+    if is_nothing:  # its first commit never became durable
+        with suppress(OSError):
+            database.path.unlink()
+    return Recovered(directory, hex, not is_nothing, name, alarms)

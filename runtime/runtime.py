@@ -119,10 +119,14 @@ class Runtime(Generic[EnvT]):
             objects.mkdir(exist_ok=True)
             self._catalog = await Catalog.open(self.config.data / _CATALOG)
             failed.push_async_callback(self._catalog.close)
-            keys = await self._class_keys(objects)
-            for found in await asyncio.to_thread(recover, objects):
-                self._catalog.note(Key(found.directory, found.hex), found.name, found.alarms)
+            for found in await asyncio.to_thread(recover, self.config.data / "journal", objects):
+                key = Key(found.directory, found.hex)
+                if found.exists:
+                    self._catalog.note(key, found.name, found.alarms)
+                else:
+                    self._catalog.forget(key)
             await self._catalog.flush()
+            keys = await self._class_keys(objects)
             self.host = self._make_host()
             self._bind(keys)
             await self.host.start()
@@ -131,11 +135,13 @@ class Runtime(Generic[EnvT]):
     async def _close(self) -> None:
         try:
             await self._catalog.close()
+            self.host.journal.erase_if_settled()
         finally:
             self._let_go()
 
     def _let_go(self) -> None:
         self.host.syncer.shut_down()
+        self.host.journal.close()
         os.close(self._lock)
 
     def _make_host(self) -> Host:

@@ -61,18 +61,16 @@ class Database:
         self._commits = commits
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
-        self._trusted = False
+        self._trusted = self._refused_transaction = False
         self.is_writing = False
         """Whether a transaction with at least one write is open."""
         # The open `enter` levels: the savepoint of each, or None if it spans the transaction.
         self._levels: list[str | None] = []
         self._numbers = itertools.count()
         self._cursors: weakref.WeakSet[apsw.Cursor] = weakref.WeakSet()
-        # What the object's latest statement turned out to be.
-        self._statement = ""
+        self._statement = ""  # the object's latest, and what it turned out to be
         self._columns: tuple[str, ...] = ()
         self._reads_only = True
-        self._refused_transaction = False
 
     @property
     def is_open(self) -> bool:
@@ -160,7 +158,7 @@ class Database:
             raise
         if self.is_writing:
             self.is_writing = False
-            self._commits.committed()
+            self._commits.committed(self.wal_pages)
 
     def rollback(self) -> None:
         """Undo everything since the last commit."""
@@ -207,23 +205,25 @@ class Database:
     # The file.
 
     def checkpoint(self) -> None:
-        """Bring the WAL into the database, durably, so that it can be used from its start again.
+        """Bring the WAL into the database, durably. On a thread: it waits for the disk.
 
-        It waits for the disk, so run it on a thread, while nothing else uses the database.
+        Raises:
+            SqlError: If the disk refuses, or a cursor is still reading. Nothing is lost.
         """
         self.run("PRAGMA synchronous = FULL")
         try:
-            self.run("PRAGMA wal_checkpoint(PASSIVE)")
+            _, logged, moved = self.run("PRAGMA wal_checkpoint(PASSIVE)")[0]
         finally:
             self.run("PRAGMA synchronous = OFF")
+        if moved != logged:
+            raise SqlError("a cursor is still reading")
         self.wal_pages = 0
 
     def close(self, *, checkpoint: bool) -> None:
         """Close the file, on any thread. What isn't committed is undone.
 
         Args:
-            checkpoint: Bring the WAL into the database, durably, and delete it. Without it the
-                WAL stays for whoever opens the database next.
+            checkpoint: Bring the WAL into the database, durably, and delete it; else it stays.
         """
         connection, self._connection = self._connection, None
         self.is_writing = False
@@ -290,7 +290,7 @@ class Database:
         self.wal_pages = pages
         if not self.is_writing:  # something SQLite commits by itself, such as PRAGMA optimize
             self._commits.begun()
-            self._commits.committed()
+            self._commits.committed(self.wal_pages)
         return apsw.SQLITE_OK
 
     def _authorize(

@@ -21,7 +21,7 @@ class Ledger:
             raise self.refusal
         self.heard.append("begun")
 
-    def committed(self) -> None:
+    def committed(self, wal_pages: int) -> None:
         self.heard.append("committed")
 
     def undone(self) -> None:

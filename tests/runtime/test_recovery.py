@@ -1,161 +1,412 @@
-"""What is found after a process was killed, by way of a process that is killed."""
+"""What is there after a crash, whatever the disk has kept of what was never synced."""
 
 from __future__ import annotations
 
-import os
-import re
+import random
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-import runtime
+from runtime import journal as journal_module
+from runtime import recovery
+from runtime.alarms import AlarmTable
+from runtime.commits import GatedCommits
+from runtime.errors import DataFolderRefused
+from runtime.gates import OutputGate
+from runtime.journal import Index, Journal, path_of_segment
+from runtime.records import Entry, Header, Kind
 from runtime.recovery import Recovered, recover
-
-AWAKE = "aa" * 32
-UNNAMED = "bb" * 32
-ASLEEP = "cc" * 32
-FAILED = "dd" * 32
-
-FRAME_BYTES = 24 + 4096  # of a WAL, for each page that a commit has changed
-
-VICTIM = f"""
-import sys
-from pathlib import Path
-from runtime.alarms import MAX_RETRIES, AlarmTable
 from runtime.schema import ObjectName
 from runtime.sql import Database
+from runtime.syncer import Syncer
+from runtime.wal import path_of
 
-class Unheard:
-    def begun(self): pass
-    def committed(self): pass
-    def undone(self): pass
-
-def start(directory, hex):
-    folder = Path(sys.argv[1], directory)
-    folder.mkdir(exist_ok=True)
-    database = Database(folder / f"{{hex}}.sqlite", Unheard())
-    database.write("CREATE TABLE log (n)")
-    for n in range(3):
-        database.write("INSERT INTO log VALUES (?)", n)
-        database.commit()
-    return database
-
-awake = start("Room", {AWAKE!r})
-ObjectName(awake).keep("gala")
-AlarmTable(awake).set(None, 100.0)
-AlarmTable(awake).set("reminder", 200.0)
-awake.commit()
-awake.write("INSERT INTO log VALUES (99)")
-
-unnamed = start("Room@eu", {UNNAMED!r})
-
-start("Room", {ASLEEP!r}).close(checkpoint=True)
-
-failed = start("Room", {FAILED!r})
-alarms = AlarmTable(failed)
-for name in ("for good", "once"):
-    alarms.set(name, 100.0)
-alarms.fail(alarms.ring("once", 100.0), "why", 100.0)
-for _ in range(MAX_RETRIES + 1):
-    alarms.fail(alarms.ring("for good", 1e12), "why", 100.0)
-failed.commit()
-
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-RESCUER = """
-import os, sys
-from pathlib import Path
-from runtime.recovery import recover
-
-recover(Path(sys.argv[1]))
-os.write(1, b"recovered")
-"""
+PAGE = 4096
+HEXES = ["aa" * 32, "bb" * 32, "cc" * 32]
 
 
-def start(command: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(runtime.__file__).parents[1])},
-    )
+class HeldSyncer(Syncer):
+    """Does its work when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[Callable[[], None], Callable[[Exception | None], object]]] = []
+
+    def run(self, work: Callable[[], None], done: Callable[[Exception | None], object]) -> None:
+        self.held.append((work, done))
+
+    def go_on(self) -> None:
+        """Do the oldest piece of work."""
+        if self.held:
+            work, done = self.held.pop(0)
+            work()
+            done(None)
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The objects of a process that was killed in the middle of its work."""
-    objects = tmp_path_factory.mktemp("killed")
-    with start([sys.executable, "-c", VICTIM, str(objects)]) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.kill()
-    return objects
+class Thing:
+    """An object's database, and what was acknowledged of what was written to it."""
+
+    def __init__(self, path: Path, journal: Journal) -> None:
+        self.name = f"{path.parent.name}/{path.name}"
+        self.path = path
+        output = OutputGate()
+        self._send = output.send
+        self.commits = GatedCommits(path, journal, output, lost=_must_not, idle=lambda: None)
+        self.database = Database(path, self.commits)
+        self.written = 0
+        self.acknowledged = 0
+        self.base: bytes | None = None
+        """The file as it was last synced."""
+
+    def write(self, rng: random.Random) -> None:
+        if not self.written:
+            self.database.write("CREATE TABLE log (n, filling)")
+        if rng.random() < 0.2:
+            self.database.write("UPDATE log SET filling = zeroblob(?)", rng.randrange(2000))
+        self.written += 1
+        filling = bytes(rng.randrange(20, 6000))
+        self.database.write("INSERT INTO log VALUES (?, ?)", self.written, filling)
+        self.database.commit()
+        self._send(partial(setattr, self, "acknowledged", self.written))
+
+    def settle(self, journal: Journal) -> None:
+        self.database.checkpoint()
+        journal.settled(self.name)
+        self.base = self.path.read_bytes()
 
 
-@pytest.fixture
-def objects(killed: Path, folder: Path) -> Path:
-    """The same, to be recovered by one test."""
-    return Path(shutil.copytree(killed, folder / "objects"))
+def _must_not(error: Exception) -> None:
+    raise AssertionError("nothing is lost here") from error
 
 
-def found(objects: Path) -> dict[str, Recovered]:
-    return {recovered.hex: recovered for recovered in recover(objects)}
+class Node:
+    """A node whose power is going to be cut."""
+
+    def __init__(self, data: Path, rng: random.Random, *, careless: bool = False) -> None:
+        """Args:
+        careless: Bring pages into a database before the journal has them.
+        """
+        self.data, self.rng, self.careless = data, rng, careless
+        objects = data / "objects"
+        (objects / "Room").mkdir(parents=True)
+        self.syncer = HeldSyncer()
+        self.journal = Journal(
+            data / "journal",
+            objects,
+            self.syncer,
+            max_bytes=10**9,
+            segment_bytes=60_000,
+            crowded=lambda: None,
+        )
+        self.things = [Thing(objects / "Room" / f"{hex}.sqlite", self.journal) for hex in HEXES]
+
+    def work(self, steps: int) -> None:
+        for _ in range(steps):
+            thing = self.rng.choice(self.things)
+            match self.rng.randrange(8):
+                case 0 | 1:
+                    self.syncer.go_on()
+                case 2 if thing.written and thing.commits.are_idle:
+                    thing.settle(self.journal)
+                case _:
+                    thing.write(self.rng)
+
+    def cut_power(self, folder: Path) -> Path:
+        """Return what a disk may hold: what was synced, and anything of the rest."""
+        (folder / "objects" / "Room").mkdir(parents=True)
+        self._cut_journal(folder / "journal")
+        for thing in self.things:
+            path = folder / "objects" / thing.name
+            if image := self._torn(thing):
+                path.write_bytes(image)
+            log = path_of(thing.path)
+            if log.exists() and image and self.rng.random() < 0.7:
+                content = log.read_bytes()
+                path_of(path).write_bytes(content[: self.rng.randrange(len(content) + 1)])
+        return folder
+
+    def _cut_journal(self, copy: Path) -> None:
+        number, size = self.journal._writer.number, self.journal._writer._size
+        if self.syncer.held and self.rng.random() < 0.7:  # it was just being written
+            self.syncer.held[0][0]()
+        if (self.data / "journal").exists():
+            shutil.copytree(self.data / "journal", copy)
+        for path in copy.glob("*.journal"):
+            if int(path.stem) == number:
+                content = path.read_bytes()
+                path.write_bytes(content[: self.rng.randrange(size, len(content) + 1)])
+
+    def _torn(self, thing: Thing) -> bytes:
+        image = bytearray(thing.base or b"")
+        # A checkpoint that was under way has written some pages of what the journal has.
+        copy = self.data / "copy.sqlite"
+        may_begin = thing.written and (thing.commits.are_idle or self.careless)
+        if may_begin and self.rng.random() < 0.5:
+            shutil.copyfile(thing.path, copy)
+            shutil.copyfile(path_of(thing.path), path_of(copy))
+            with closing(sqlite3.connect(copy)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            newer = copy.read_bytes()
+            for begin in range(0, len(newer), PAGE):
+                if self.rng.random() < 0.5:
+                    image.extend(bytes(max(0, begin + PAGE - len(image))))
+                    image[begin : begin + PAGE] = newer[begin : begin + PAGE]
+        return bytes(image)
+
+    def stop(self) -> None:
+        self.syncer.shut_down()
+        self.journal.close()
+        for thing in self.things:
+            thing.database.close(checkpoint=False)
+            thing.commits.close()
 
 
 def rows(database: Path) -> list[int]:
-    """What the database file itself holds, its WAL left aside."""
-    copy = database.with_name("copy")
-    shutil.copyfile(database, copy)
-    with closing(sqlite3.connect(copy)) as connection:
+    """What a database holds, its write-ahead log left aside."""
+    assert not path_of(database).exists()
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return [n for (n,) in connection.execute("SELECT n FROM log ORDER BY n")]
 
 
-def test_the_objects_that_were_awake_are_found_and_no_others(objects: Path) -> None:
-    assert set(found(objects)) == {AWAKE, UNNAMED, FAILED}
+def survives(folder: Path, seed: int, *, careless: bool = False) -> None:
+    """Cut a node's power, and look whether everything is there that it had acknowledged."""
+    rng = random.Random(seed)
+    node = Node(folder / "before", rng, careless=careless)
+    node.work(rng.randrange(5, 80))
+    acknowledged = [thing.acknowledged for thing in node.things]
+    after = node.cut_power(folder / "after")
+    node.stop()
+
+    recover(after / "journal", after / "objects")
+
+    for thing, least in zip(node.things, acknowledged, strict=True):
+        path = after / "objects" / thing.name
+        found = rows(path) if path.exists() else []
+        assert found == list(range(1, len(found) + 1))
+        assert least <= len(found) <= thing.written
 
 
-def test_an_object_that_was_awake_says_its_name_and_its_alarms(objects: Path) -> None:
-    recovered = found(objects)
-
-    assert recovered[AWAKE] == Recovered("Room", AWAKE, "gala", {None: 100.0, "reminder": 200.0})
-    assert recovered[UNNAMED] == Recovered("Room@eu", UNNAMED, None, {})
+@pytest.mark.parametrize("seed", range(60))
+def test_what_was_acknowledged_survives_a_power_cut(folder: Path, seed: int) -> None:
+    survives(folder, seed)
 
 
-def test_an_alarm_that_waits_for_its_next_try_is_found_and_one_that_failed_for_good_isnt(
-    objects: Path,
+def acknowledge_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Journal.append
+
+    def append(self: Journal, entry: object, done: Callable[[], object], lost: object) -> None:
+        done()
+        really(self, entry, lambda: None, lost)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Journal, "append", append)
+
+
+def replay_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = recovery._entries
+    monkeypatch.setattr(recovery, "_entries", lambda folder: reversed(list(really(folder))))
+
+
+def drop_segments_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = journal_module._Writer.write
+    monkeypatch.setattr(
+        journal_module._Writer,
+        "write",
+        lambda self, entries, _, folders: really(self, entries, 0, folders),
+    )
+
+
+@pytest.mark.parametrize(
+    "sabotage", [acknowledge_early, replay_backwards, drop_segments_early, None]
+)
+def test_a_journal_that_lies_is_found_out(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sabotage: Callable[[pytest.MonkeyPatch], None] | None,
 ) -> None:
-    alarms = found(objects)[FAILED].alarms
+    """Without this the test above would prove nothing. None: databases before the journal."""
+    if sabotage is not None:
+        sabotage(monkeypatch)
+    failures = 0
+    for seed in range(40):
+        try:
+            survives(folder / str(seed), seed, careless=sabotage is None)
+        except (AssertionError, sqlite3.DatabaseError, DataFolderRefused):
+            failures += 1
 
-    assert list(alarms) == ["once"]
-    assert 102.0 <= alarms["once"] <= 102.5
+    assert failures
 
 
-def test_what_was_committed_is_in_the_database_itself_afterwards_and_nothing_else(
-    objects: Path,
+@pytest.fixture
+def node(folder: Path) -> Iterator[Node]:
+    """A node, of which the test says when its disk goes on."""
+    node = Node(folder / "data", random.Random(1))
+    yield node
+    node.stop()
+
+
+def crashed(node: Node) -> tuple[Path, Path]:
+    """The journal and the objects of the node, had it been killed now."""
+    copy = node.data.with_name("copy")
+    shutil.copytree(node.data, copy)
+    return copy / "journal", copy / "objects"
+
+
+def durable(node: Node) -> None:
+    while node.syncer.held:
+        node.syncer.go_on()
+
+
+def test_the_objects_in_the_journal_say_their_names_and_alarms(node: Node) -> None:
+    thing, other, _ = node.things
+    ObjectName(thing.database).keep("gala")
+    AlarmTable(thing.database).set(None, 100.0)
+    AlarmTable(thing.database).set("reminder", 200.0)
+    thing.write(node.rng)
+    other.write(node.rng)
+    durable(node)
+
+    assert recover(*crashed(node)) == [
+        Recovered("Room", HEXES[0], True, "gala", {None: 100.0, "reminder": 200.0}),
+        Recovered("Room", HEXES[1], True, None, {}),
+    ]
+
+
+def test_recovering_again_finds_nothing_to_do(node: Node) -> None:
+    node.things[0].write(node.rng)
+    durable(node)
+    journal, objects = crashed(node)
+
+    recover(journal, objects)
+
+    assert recover(journal, objects) == []
+    assert list(journal.iterdir()) == []
+    assert rows(objects / node.things[0].name) == [1]
+
+
+def test_an_object_whose_first_commit_never_became_durable_isnt_there(node: Node) -> None:
+    node.things[0].write(node.rng)
+    durable(node)
+    node.things[1].write(node.rng)
+    journal, objects = crashed(node)
+
+    assert recover(journal, objects)[1] == Recovered("Room", HEXES[1], False)
+
+    assert [path.name for path in objects.glob("Room/*")] == [f"{HEXES[0]}.sqlite"]
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_database_that_was_being_removed_is(node: Node, is_made_again: bool) -> None:
+    thing = node.things[0]
+    thing.write(node.rng)
+    durable(node)
+    journal, objects = crashed(node)
+    removed = Entry(Kind.REMOVED, thing.name)
+    node.journal.append(removed, lambda: None, _must_not)
+    durable(node)
+    if is_made_again:
+        thing.database.wipe()
+        thing.written = 0
+        thing.write(node.rng)
+        durable(node)
+    shutil.rmtree(journal)
+    shutil.copytree(node.data / "journal", journal)
+
+    assert [found.exists for found in recover(journal, objects)] == [is_made_again]
+
+    assert (objects / thing.name).exists() == is_made_again
+
+
+def test_a_database_that_is_missing_is_told_of(
+    node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = objects / "Room" / f"{AWAKE}.sqlite"
-    assert Path(f"{database}-wal").stat().st_size > 0
+    missing = node.things[0]
+    for _ in range(5):
+        missing.write(random.Random(2))
+    durable(node)
+    missing.settle(node.journal)
+    shutil.copytree(node.data / "journal", node.data / "old")
+    missing.write(random.Random(2))
+    durable(node)
+    journal, objects = crashed(node)
+    (objects / missing.name).unlink()
+    cut = path_of_segment(journal, 1)  # as if the first commits had been in a segment before
+    first = path_of_segment(node.data / "old", 1).stat().st_size
+    whole = cut.read_bytes()
+    header = Header(1, node.journal._writer._sequence - 1, 0).encode()
+    cut.write_bytes(header + whole[first:])
 
-    recover(objects)
+    found = {recovered.hex: recovered.exists for recovered in recover(journal, objects)}
 
-    assert rows(database) == [0, 1, 2]
-    assert list(objects.glob("*/*-wal")) == []
+    assert found == {HEXES[0]: False}
+    assert "is missing, and the journal has only the end" in caplog.text
 
 
-def test_recovering_again_finds_nothing_to_do(objects: Path) -> None:
-    recover(objects)
+def test_a_missing_segment_is_refused_and_nothing_changed(node: Node) -> None:
+    for _ in range(60):
+        node.things[0].write(node.rng)
+        durable(node)
+    journal, objects = crashed(node)
+    before = (objects / node.things[0].name).read_bytes()
+    assert Index.read(journal) == Index(1, node.journal.position)
 
-    assert recover(objects) == []
-    assert rows(objects / "Room" / f"{AWAKE}.sqlite") == [0, 1, 2]
+    for number in (1, node.journal.position - 1, node.journal.position):
+        path = path_of_segment(journal, number)
+        path.rename(journal / "aside")
+        with pytest.raises(DataFolderRefused, match=f"lacks {path.name}"):
+            recover(journal, objects)
+        (journal / "aside").rename(path)
+
+    assert (objects / node.things[0].name).read_bytes() == before
+    recover(journal, objects)
+    assert rows(objects / node.things[0].name) == list(range(1, 61))
+
+
+def test_a_segment_that_was_being_made_is_no_damage(node: Node) -> None:
+    node.things[0].write(node.rng)
+    durable(node)
+    journal, objects = crashed(node)
+    path_of_segment(journal, 2).write_bytes(b"Dorm")
+
+    recover(journal, objects)
+
+    assert rows(objects / node.things[0].name) == [1]
+
+
+def test_a_journal_that_is_being_erased_is_void(node: Node) -> None:
+    """Its last segments alone would take the databases back to what they were."""
+    for _ in range(60):
+        node.things[0].write(node.rng)
+        durable(node)
+    journal, objects = crashed(node)
+    recover(journal, objects)
+    newest = node.journal.position
+    shutil.copy(path_of_segment(node.data / "journal", 1), journal)
+    Index(newest + 1, newest).write(journal)
+
+    assert recover(journal, objects) == []
+
+    assert rows(objects / node.things[0].name) == list(range(1, 61))
+    assert list(journal.iterdir()) == []
+
+
+def test_a_damaged_database_keeps_no_other_from_being_recovered(node: Node) -> None:
+    for thing in node.things[:2]:
+        thing.write(node.rng)
+    durable(node)
+    node.things[0].settle(node.journal)
+    journal, objects = crashed(node)
+    (objects / node.things[0].name).write_bytes(b"damaged" * PAGE)
+    shutil.rmtree(journal)
+    journal.mkdir()
+    path_of(objects / node.things[0].name).touch()
+
+    assert [found.hex for found in recover(journal, objects)] == [HEXES[1]]
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -163,85 +414,4 @@ def test_without_objects_there_is_nothing_to_do(folder: Path, exists: bool) -> N
     if exists:
         (folder / "objects" / "Room").mkdir(parents=True)
 
-    assert recover(folder / "objects") == []
-
-
-@pytest.mark.parametrize(
-    ("missing_bytes", "left"), [(1, [0, 1]), (FRAME_BYTES, [0, 1]), (FRAME_BYTES + 1, [0])]
-)
-def test_a_torn_commit_is_lost_and_none_before_it(
-    objects: Path, missing_bytes: int, left: list[int]
-) -> None:
-    wal = objects / "Room@eu" / f"{UNNAMED}.sqlite-wal"
-    os.truncate(wal, wal.stat().st_size - missing_bytes)
-
-    assert UNNAMED in found(objects)
-
-    assert rows(objects / "Room@eu" / f"{UNNAMED}.sqlite") == left
-
-
-def test_garbage_after_the_last_commit_does_no_harm(objects: Path) -> None:
-    wal = objects / "Room@eu" / f"{UNNAMED}.sqlite-wal"
-    with wal.open("ab") as end:
-        end.write(os.urandom(3000))
-
-    assert UNNAMED in found(objects)
-
-    assert rows(objects / "Room@eu" / f"{UNNAMED}.sqlite") == [0, 1, 2]
-
-
-def test_an_empty_wal_is_no_reason_to_lose_the_database(objects: Path) -> None:
-    database = objects / "Room" / f"{ASLEEP}.sqlite"
-    Path(f"{database}-wal").touch()
-
-    assert found(objects)[ASLEEP] == Recovered("Room", ASLEEP, None, {})
-
-    assert rows(database) == [0, 1, 2]
-
-
-def test_a_wal_whose_database_was_just_deleted_makes_no_object(objects: Path) -> None:
-    """Deleting takes the database first; what was killed then has nothing stored any more."""
-    (objects / "Room" / f"{AWAKE}.sqlite").unlink()
-
-    assert AWAKE not in found(objects)
-
-    assert list((objects / "Room").glob(f"{AWAKE}*")) == []
-
-
-def test_a_damaged_database_keeps_no_other_from_being_recovered(objects: Path) -> None:
-    damaged = objects / "Room" / f"{FAILED}.sqlite"
-    damaged.write_bytes(b"damaged" * 4096)
-    Path(f"{damaged}-wal").write_bytes(b"damaged" * 4096)
-
-    assert {AWAKE, UNNAMED} <= set(found(objects))
-
-    assert rows(objects / "Room" / f"{AWAKE}.sqlite") == [0, 1, 2]
-
-
-def test_many_objects_are_recovered(killed: Path, folder: Path) -> None:
-    room = folder / "objects" / "Room"
-    room.mkdir(parents=True)
-    for number in range(40):
-        for suffix in ("", "-wal"):
-            source = killed / "Room" / f"{AWAKE}.sqlite{suffix}"
-            shutil.copyfile(source, room / f"{number:064x}.sqlite{suffix}")
-
-    recovered = found(folder / "objects")
-
-    assert sorted(recovered) == [f"{number:064x}" for number in range(40)]
-    assert {found.name for found in recovered.values()} == {"gala"}
-
-
-def test_the_kernel_sees_each_database_synced_before_recovery_is_over(
-    objects: Path, folder: Path
-) -> None:
-    strace = shutil.which("strace")
-    traced = [strace or "", "-f", "-y", "-e", "trace=fsync,fdatasync", "-o", f"{folder}/trace"]
-    if strace is None or subprocess.run([*traced, "true"], capture_output=True).returncode:
-        pytest.skip("strace isn't there, or may not trace")
-
-    with start([*traced, sys.executable, "-c", RESCUER, str(objects)]) as process:
-        assert process.communicate()[0] == "recovered"
-
-    synced = re.findall(r"fdatasync\(.*/(\w+)\.sqlite>", (folder / "trace").read_text())
-    assert set(synced) == {AWAKE, UNNAMED, FAILED}
+    assert recover(folder / "journal", folder / "objects") == []

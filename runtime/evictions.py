@@ -1,0 +1,147 @@
+"""Taking objects out of memory: when they have been idle, and when they are broken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from runtime.activation import Activation
+from runtime.catalog import Catalog, Key
+from runtime.clock import Clock
+from runtime.journal import Journal
+from runtime.records import SUFFIX, Entry, Kind
+from runtime.resident import Event, Refuse, Resident
+from runtime.syncer import Syncer
+from runtime.tasks import spawn_outside
+
+log = logging.getLogger("runtime")
+
+
+class House(Protocol):
+    """The host, as far as evictions concern it."""
+
+    clock: Clock
+    syncer: Syncer
+    journal: Journal
+
+    def resident_of(self, life: Activation) -> Resident:
+        """Return whose activation that is."""
+
+    def admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
+        """Have an object handle an event."""
+
+    def forget_if_idle(self, resident: Resident) -> None:
+        """Let go of an object that is asleep and has no socket."""
+
+
+class Evictions:
+    """Evicts the objects of one host.
+
+    Invariants:
+        - No object has a next life before its last one's database is closed (I1).
+        - The journal forgets what a database holds once the catalog knows of its alarms (I7).
+    """
+
+    def __init__(self, house: House, catalog: Catalog, objects: Path, idle_seconds: float) -> None:
+        self._house = house
+        self._catalog = catalog
+        self._objects = objects
+        self._idle_seconds = idle_seconds
+        self._loop = asyncio.get_running_loop()
+
+    def watch(self, life: Activation, seconds: float | None = None) -> None:
+        """Look after some time whether an object that is quiet now has been idle."""
+        after = self._idle_seconds if seconds is None else seconds
+        life.watch = self._house.clock.call_later(after, partial(self._evict_if_idle, life))
+
+    def evict(self, resident: Resident) -> None:
+        """Evict an object now. Only while it is quiet."""
+        life, resident.life = resident.life, None
+        assert life is not None, "nothing to evict"
+        is_empty = life.has_become_empty()
+        resident.is_closing = True
+        spawn_outside(self._close(resident, life.hibernate(), is_empty=is_empty))
+
+    def clear(self, resident: Resident, *, has_lost: bool) -> None:
+        """Make room for the next life of an object that broke.
+
+        Args:
+            has_lost: Whether commits were lost, and so perhaps alarms that they had unset.
+        """
+        resident.life = None
+        if has_lost:
+            resident.waiting.appendleft((Activation.tell_alarms, ignore))
+        if resident.waiting:  # in a turn of its own: this may be inside a step
+            resident.is_closing = True
+            self._loop.call_soon(self._reopen, resident, context=Context())
+        self._house.forget_if_idle(resident)
+
+    async def settle(self, name: str, *, before: int | None = None) -> None:
+        """Have the journal forget what a database holds."""
+        if await self._catalog.try_flush():
+            self._house.journal.settled(name, before=before)
+
+    def _evict_if_idle(self, life: Activation) -> None:
+        remaining = self._idle_seconds - (self._house.clock.time() - life.quiet_since)
+        if life.is_quiet and remaining <= 0:
+            self.evict(self._house.resident_of(life))
+        else:
+            self.watch(life, max(remaining, 1.0))
+
+    async def _close(
+        self, resident: Resident, close: Callable[..., None], *, is_empty: bool
+    ) -> None:
+        name = name_of(resident.key)
+        work = partial(close, checkpoint=True)
+        if is_empty and await self._is_durable(Entry(Kind.REMOVED, name)):
+            # An object exists as long as it has something stored.
+            self._catalog.forget(resident.key)
+            work = partial(_close_and_remove, close, self._objects / name)
+        if await self._on_thread(work):
+            await self.settle(name)
+        self._reopen(resident)
+
+    def _reopen(self, resident: Resident) -> None:
+        resident.is_closing = False
+        while resident.waiting and not resident.is_closing:
+            self._house.admit(resident, *resident.waiting.popleft())
+        self._house.forget_if_idle(resident)
+
+    async def _on_thread(self, work: Callable[[], None]) -> bool:
+        done: asyncio.Future[Exception | None] = self._loop.create_future()
+        self._house.syncer.run(work, done.set_result)
+        if (error := await done) is not None:
+            log.error("closing a database failed; it is repaired when it is next opened: %s", error)
+        return error is None
+
+    async def _is_durable(self, entry: Entry) -> bool:
+        is_durable: asyncio.Future[bool] = self._loop.create_future()
+        durable, lost = (partial(is_durable.set_result, outcome) for outcome in (True, False))
+        self._house.journal.append(entry, durable, lambda _: lost())
+        return await is_durable
+
+
+def name_of(key: Key) -> str:
+    """Return where an object's database is, as the journal calls it."""
+    return f"{key.directory}/{key.hex}{SUFFIX}"
+
+
+def key_of(name: str) -> Key:
+    """Return whose database it is."""
+    directory, _, file = name.partition("/")
+    return Key(directory, file.removesuffix(SUFFIX))
+
+
+def ignore(_: Exception) -> None:
+    """Hear that the object couldn't be started, which whoever calls it next hears too."""
+
+
+def _close_and_remove(close: Callable[..., None], path: Path) -> None:
+    close(checkpoint=False)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

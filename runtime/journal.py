@@ -1,0 +1,336 @@
+"""One log for a whole node: what all objects commit becomes durable here, together (I10).
+
+While one sync runs, whatever is committed meanwhile gathers; the next sync is for all of that. So
+a thousand objects that write at once share a sync, and the disk's speed bounds no single object.
+The databases themselves are in no hurry: a segment of the journal is dropped once everything it
+speaks of is durable in them as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+from runtime.records import Entry, Header, encode
+from runtime.syncer import Syncer
+
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024  # of what one sync makes durable
+SEGMENTS: Final = 4  # more of them, and the databases in the oldest one are to be settled
+INDEX: Final = "index.json"
+
+Done = Callable[[], object]
+Lost = Callable[[OSError], object]
+
+
+class _Waiting(NamedTuple):
+    entry: Entry
+    done: Done
+    lost: Lost
+
+
+@dataclass(slots=True)
+class _Segment:
+    number: int
+    unsettled: set[str] = field(default_factory=set)
+    """The databases that don't durably hold yet all that it says of them."""
+    folders: set[str] = field(default_factory=set)
+    """Where they are."""
+
+
+class Journal:
+    """The log of a running node. It begins empty: recovery has taken in the one before.
+
+    Invariants:
+        - At most one sync is under way: a record is written when the one before is durable.
+        - Entries become durable in the order in which they came; if one is lost, so are those
+          behind it.
+        - A segment is there for as long as a database needs it.
+
+    Args:
+        folder: Where its segments go.
+        objects: The folder that entries' paths begin at.
+        syncer: The threads that wait for the disk.
+        max_bytes: Of what waits to become durable; more than that, and it `is_full`.
+        segment_bytes: After so much the next segment is begun.
+        crowded: Called when there are so many segments that `surplus` databases should be settled.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        objects: Path,
+        syncer: Syncer,
+        *,
+        max_bytes: int,
+        segment_bytes: int,
+        crowded: Callable[[], object],
+    ) -> None:
+        self._syncer = syncer
+        self._crowded = crowded
+        self._max_bytes = max_bytes
+        self._waiting: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._unsynced: Counter[str] = Counter()
+        self._is_busy = False
+        self._is_closed = False
+        self._segments: deque[_Segment] = deque()
+        self._writer = _Writer(folder, objects, segment_bytes)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for the disk that no more work should be taken on."""
+        return self._bytes > self._max_bytes
+
+    def is_unsynced(self, path: str) -> bool:
+        """Whether a database has commits that aren't durable yet."""
+        return path in self._unsynced
+
+    def append(self, entry: Entry, done: Done, lost: Lost) -> None:
+        """Make an entry durable.
+
+        Args:
+            done: Called when it is.
+            lost: Called instead, with the reason, if the disk refuses.
+        """
+        self._waiting.append(_Waiting(entry, done, lost))
+        self._bytes += entry.size
+        self._unsynced[entry.path] += 1
+        if not self._is_busy:
+            self._start()
+
+    @property
+    def position(self) -> int:
+        """The segment that the next entry goes to, or a later one."""
+        return self._writer.number
+
+    def settled(self, path: str, *, before: int | None = None) -> None:
+        """Hear that a database durably holds what was appended for it.
+
+        Args:
+            before: Only what was appended to segments before this one; None for everything.
+        """
+        for segment in self._segments:
+            if before is None or segment.number < before:
+                segment.unsettled.discard(path)
+
+    def surplus(self) -> Collection[str]:
+        """Return the databases that are to be settled because there are too many segments."""
+        return tuple(self._segments[0].unsettled) if len(self._segments) > SEGMENTS else ()
+
+    def erase_if_settled(self) -> None:
+        """Delete it, with nothing under way, unless recovery needs it: a database isn't settled."""
+        if not any(segment.unsettled for segment in self._segments):
+            self._writer.close()
+            self._writer.sync_folders(_folders(self._segments))
+            erase(self._writer.folder)
+
+    def close(self) -> None:
+        """End it. What waits is never heard of again."""
+        self._is_closed = True
+        self._waiting.clear()
+        self._writer.close()
+
+    def _start(self) -> None:
+        self._is_busy = True
+        batch, size = [self._waiting.popleft()], 0
+        while self._waiting and size < MAX_RECORD_BYTES:
+            batch.append(self._waiting.popleft())
+            size += batch[-1].entry.size
+        done_with = list(itertools.takewhile(lambda each: not each.unsettled, self._segments))
+        kept = self._segments[len(done_with)].number if len(done_with) < len(self._segments) else 0
+        entries = [waiting.entry for waiting in batch]
+        write = partial(self._writer.write, entries, kept, _folders(done_with))
+        self._syncer.run(write, partial(self._finish, batch))
+
+    def _finish(self, batch: list[_Waiting], error: Exception | None) -> None:
+        self._is_busy = False
+        if self._is_closed:
+            return
+        if error is None:
+            self._file(batch)
+        else:
+            batch += self._waiting
+            self._waiting.clear()
+        for entry, _, _ in batch:
+            self._bytes -= entry.size
+            self._unsynced[entry.path] -= 1
+            if not self._unsynced[entry.path]:
+                del self._unsynced[entry.path]
+        if self._waiting:  # first, so that the disk has work while the objects go on
+            self._start()
+        refusal = error if error is None or isinstance(error, OSError) else OSError(str(error))
+        _call_all([w.done if refusal is None else partial(w.lost, refusal) for w in batch])
+
+    def _file(self, batch: list[_Waiting]) -> None:
+        writer = self._writer
+        is_new = not self._segments or self._segments[-1].number != writer.number
+        if is_new:
+            self._segments.append(_Segment(writer.number))
+        while self._segments[0].number < writer.oldest:
+            self._segments.popleft()
+        segment = self._segments[-1]
+        for entry, _, _ in batch:
+            segment.unsettled.add(entry.path)
+            segment.folders.add(os.path.dirname(entry.path))
+        if is_new and len(self._segments) > SEGMENTS:
+            self._crowded()
+
+
+class _Writer:
+    """The files of a journal, on the thread that waits for them: one call at a time."""
+
+    def __init__(self, folder: Path, objects: Path, segment_bytes: int) -> None:
+        self.folder = folder
+        self.number = 0
+        """Of the segment that is being written."""
+        self.oldest = 1
+        """Of those that are left."""
+        self._objects = objects
+        self._segment_bytes = segment_bytes
+        self._descriptor: int | None = None
+        self._size = 0
+        self._sequence = 1
+
+    def write(self, entries: Sequence[Entry], kept: int, folders: Collection[str]) -> None:
+        """Make a record of `entries`, and make it durable.
+
+        Args:
+            kept: The oldest segment that a database needs; 0 if none does.
+            folders: Where the databases are that the segments before it speak of.
+        """
+        if self._descriptor is None or self._size >= self._segment_bytes:
+            self.sync_folders(folders)
+            self._begin_segment(kept)
+        assert self._descriptor is not None, "a segment has been begun"
+        record = encode(self._sequence, entries)
+        try:
+            _write_all(self._descriptor, record, self._size)
+            os.fdatasync(self._descriptor)
+        except OSError:
+            self._give_up_segment()
+            raise
+        self._size += len(record)
+        self._sequence += 1
+
+    def sync_folders(self, folders: Collection[str]) -> None:
+        """Make it durable that the files in these folders exist."""
+        for folder in folders:
+            sync_folder(self._objects / folder)
+        sync_folder(self._objects)  # which the folders themselves are in
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _begin_segment(self, kept: int) -> None:
+        if not self.number:
+            self.folder.mkdir(exist_ok=True)
+            sync_folder(self.folder.parent)
+        number = self.number + 1
+        oldest = kept or number
+        header = Header(number, self._sequence, previous_end=self._size).encode()
+        path = path_of_segment(self.folder, number)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _write_all(descriptor, header, 0)
+            os.fsync(descriptor)
+            Index(oldest, number).write(self.folder)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self.close()
+        self._descriptor, self._size, self.number = descriptor, len(header), number
+        while self.oldest < oldest:
+            path_of_segment(self.folder, self.oldest).unlink(missing_ok=True)
+            self.oldest += 1
+
+    def _give_up_segment(self) -> None:
+        # The next segment will say where this one ends. Until then a crash might bring back what
+        # was given up here, so it is cut off if the disk allows that.
+        with suppress(OSError):
+            os.ftruncate(cast(int, self._descriptor), self._size)
+        self.close()
+
+
+class Index(NamedTuple):
+    """Which segments there must be."""
+
+    oldest: int
+    newest: int
+
+    def write(self, folder: Path) -> None:
+        """Put it in the place of the one before, durably."""
+        draft = folder / f"{INDEX}.new"
+        with draft.open("w") as file:
+            json.dump(self._asdict(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / INDEX)
+        sync_folder(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Index | None:
+        """Return what was written last; None if nothing was."""
+        with suppress(FileNotFoundError):
+            return cls(**json.loads((folder / INDEX).read_text()))
+        return None
+
+
+def path_of_segment(folder: Path, number: int) -> Path:
+    """Return where a segment lies."""
+    return folder / f"{number:012}.journal"
+
+
+def erase(folder: Path) -> None:
+    """Delete a journal that no database needs.
+
+    A part of it would do harm: it would bring databases back to what they were. So it is void
+    before the first segment goes.
+    """
+    paths = [*folder.glob("*.journal")]
+    if paths:
+        newest = max(int(path.stem) for path in paths)
+        Index(newest + 1, newest).write(folder)
+        for path in paths:
+            path.unlink()
+        sync_folder(folder)
+    (folder / INDEX).unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make it durable which files there are in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _call_all(calls: Sequence[Done]) -> None:
+    for number, call in enumerate(calls):
+        try:
+            call()
+        except BaseException:  # it is raised, but the others hear of it too
+            _call_all(calls[number + 1 :])
+            raise
+
+
+def _folders(segments: Iterable[_Segment]) -> frozenset[str]:
+    return frozenset().union(*(segment.folders for segment in segments))
+
+
+def _write_all(descriptor: int, content: bytes, at: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        view, at = view[written:], at + written

@@ -1,0 +1,97 @@
+"""SQLite's write-ahead log, as far as we read it: the frames that a commit has added.
+
+The format is described in SQLite's "Database File Format", section 4. A log begins with a header
+of 32 bytes; each frame is a header of 24 bytes and a page. Frames of a former round stay behind
+the current ones after a checkpoint; the salt in the header says which round it is.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_HEADER: Final = struct.Struct(">IIIIQII")  # ..., the page size, ..., the salt, ...
+_FRAME: Final = struct.Struct(">IIQII")  # the page's number, the database's size, ...
+
+
+class Page(NamedTuple):
+    """One page as a commit has left it."""
+
+    number: int
+    """From 1."""
+    size_after: int
+    """Of the database, in pages, if it is the last one of a commit, otherwise 0."""
+    start: int
+    """Where its content begins in the frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What was added to a log, as it stands there."""
+
+    page_size: int
+    """In bytes."""
+    begin: int
+    """Where it begins in the log, in bytes."""
+    content: bytes
+
+
+def path_of(database: Path) -> Path:
+    """Return where a database's log lies."""
+    return database.with_name(f"{database.name}-wal")
+
+
+def pages(content: bytes | memoryview, page_size: int) -> Iterator[Page]:
+    """Return the pages in frames, in the order in which they were written."""
+    for start in range(0, len(content), _FRAME.size + page_size):
+        number, size_after, *_ = _FRAME.unpack_from(content, start)
+        yield Page(number, size_after, start + _FRAME.size)
+
+
+class Tail:
+    """Reads what is added to a database's log."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = path_of(database)
+        self._descriptor: int | None = None
+        self._salt = 0
+        self._end = 0
+
+    def read(self, frames: int) -> Frames:
+        """Return what was added since the last call.
+
+        Args:
+            frames: How many there are now, by SQLite's account.
+
+        Raises:
+            OSError: If the log can't be read.
+        """
+        if not frames:
+            return Frames(0, 0, b"")
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDONLY)
+        header = os.pread(self._descriptor, _HEADER.size, 0)
+        _, _, page_size, _, salt, _, _ = _HEADER.unpack(header)
+        if salt != self._salt:
+            self._salt, self._end = salt, _HEADER.size
+        begin, self._end = self._end, _HEADER.size + frames * (_FRAME.size + page_size)
+        content = os.pread(self._descriptor, self._end - begin, begin)
+        if len(content) != self._end - begin:
+            raise OSError(f"{self._path.name} is shorter than SQLite says")
+        return Frames(page_size, begin, content)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def cut(database: Path, end: int) -> None:
+    """Take what lies beyond `end`, in bytes, off a log. Only while the database is closed."""
+    # Less than a header is no log at all to SQLite.
+    os.truncate(path_of(database), end if end > _HEADER.size else 0)

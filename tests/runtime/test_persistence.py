@@ -1,0 +1,280 @@
+"""Objects, the journal and the disk together."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import runtime as package
+from runtime import AlarmInvocation, DurableObject, Runtime, RuntimeConfig, errors
+from runtime.journal import SEGMENTS
+from runtime.testing import TestRuntime
+from tests.runtime.disk import StuckDisk, disk, turns
+
+__all__ = ["disk"]
+
+
+class Safe(DurableObject[object]):
+    """Keeps a number."""
+
+    rung: ClassVar[list[float]]
+
+    async def put(self, number: int) -> int:
+        await self.ctx.storage.put("number", number)
+        return number
+
+    async def get(self) -> int:
+        number: int = await self.ctx.storage.get("number", 0)
+        return number
+
+    async def fill(self, size: int) -> None:
+        await self.ctx.storage.put("filling", os.urandom(size))
+
+    async def empty(self) -> None:
+        await self.ctx.storage.delete_all()
+
+    async def die(self) -> None:
+        self.ctx.abort("it dies")
+
+    async def set(self, seconds: float | None) -> None:
+        if seconds is None:
+            await self.ctx.storage.delete_alarm()
+        else:
+            await self.ctx.storage.set_alarm(timedelta(seconds=seconds))
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        Safe.rung.append(invocation.scheduled_time)
+
+
+@pytest.fixture
+async def runtime() -> Any:
+    """A runtime with safes, whose journal has small segments."""
+    Safe.rung = []
+    async with TestRuntime(bindings={"safes": Safe}, journal_segment_bytes=40_000) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def safe(runtime: TestRuntime[Any]) -> Any:
+    """One of them."""
+    return runtime.env.safes.get_by_name("a")
+
+
+def segments(runtime: TestRuntime[Any]) -> int:
+    return len(list((runtime.config.data / "journal").glob("*.journal")))
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """A disk that refuses every sync while there is something in the list."""
+    breaks: list[bool] = []
+    really = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        if breaks:
+            raise OSError(errno.EIO, "Input/output error")
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    return breaks
+
+
+async def test_i3_a_reset_shows_nobody_what_isnt_durable(safe: Any, disk: StuckDisk) -> None:
+    await safe.put(1)
+    with disk.stuck():
+        puts = [asyncio.ensure_future(safe.put(number)) for number in (2, 3)]
+        await turns()
+        dying = asyncio.ensure_future(safe.die())
+        await turns()
+        got = asyncio.ensure_future(safe.get())
+        await turns()
+        assert not got.done()
+
+    assert await got == 3
+    for call in (*puts, dying):
+        with pytest.raises(errors.ObjectReset, match="it dies"):
+            await call
+
+
+async def test_what_the_disk_refuses_is_undone_and_its_callers_may_try_again(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool]
+) -> None:
+    other = runtime.env.safes.get_by_name("b")
+    await asyncio.gather(safe.put(1), other.put(1))
+
+    broken.append(True)
+    results = await asyncio.gather(safe.put(2), safe.put(3), other.get(), return_exceptions=True)
+    assert [getattr(result, "retryable", result) for result in results] == [True, True, 1]
+    assert "the disk refused what this object wrote last" in str(results[0])
+    assert await safe.get() == 1
+
+    broken.clear()
+    assert await safe.put(4) == 4
+    await runtime.crash()
+    assert [await safe.get(), await other.get()] == [4, 1]
+
+
+async def test_the_first_write_of_an_object_can_be_refused(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool]
+) -> None:
+    broken.append(True)
+    with pytest.raises(errors.ObjectReset):
+        await safe.put(1)
+    broken.clear()
+
+    assert await safe.get() == 0
+    await runtime.crash()
+    assert await safe.get() == 0
+    assert await runtime.list_durable_object_ids(runtime.env.safes) == []
+
+
+async def test_an_alarm_whose_unsetting_was_lost_rings(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool]
+) -> None:
+    await safe.set(60)
+    broken.append(True)
+    with pytest.raises(errors.ObjectReset):
+        await safe.set(None)
+    broken.clear()
+
+    await runtime.clock.advance(61)
+
+    assert len(Safe.rung) == 1
+
+
+async def test_an_alarm_that_was_unset_without_the_disk_survives_a_crash(
+    runtime: TestRuntime[Any], safe: Any, disk: StuckDisk
+) -> None:
+    """The catalog hears of it when it is durable, or it would know less than the object (I7)."""
+    await safe.set(60)
+    await runtime.settle()
+    with disk.stuck():
+        unsetting = asyncio.ensure_future(safe.set(None))
+        await turns()
+        runtime.host.die()
+    with pytest.raises(errors.DurableObjectError):
+        await unsetting
+
+    await runtime.crash()
+    is_set = await safe.get() == 0 and bool(await runtime._catalog.alarms())
+    await runtime.clock.advance(61)
+
+    assert len(Safe.rung) == int(is_set)
+
+
+async def test_a_slow_disk_turns_into_overload(disk: StuckDisk) -> None:
+    async with TestRuntime(bindings={"safes": Safe}, journal_max_bytes=100_000) as runtime:
+        safe = runtime.env.safes.get_by_name("a")
+        with disk.stuck():
+            calls = [asyncio.ensure_future(safe.fill(20_000)) for _ in range(10)]
+            await turns()
+            with pytest.raises(errors.Overloaded):
+                await runtime.env.safes.get_by_name("b").get()
+
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(result) for result in results} == {type(None), errors.Overloaded}
+        assert await safe.get() == 0
+
+
+async def test_the_journal_stays_short_though_objects_stay_awake(
+    runtime: TestRuntime[Any],
+) -> None:
+    safes = [runtime.env.safes.get_by_name(name) for name in "abcdef"]
+    for safe in safes:
+        await safe.put(7)
+    most = 0
+    for _ in range(60):
+        await safes[0].fill(10_000)
+        await runtime.settle()
+        most = max(most, segments(runtime))
+
+    assert SEGMENTS <= most <= SEGMENTS + 2
+    await runtime.crash()
+    assert [await safe.get() for safe in safes] == [7] * 6
+
+
+async def test_an_object_that_was_emptied_stays_away_after_a_crash(
+    runtime: TestRuntime[Any], safe: Any
+) -> None:
+    await safe.put(1)
+    await safe.empty()
+    await runtime.evict_durable_object(safe)
+    assert list((runtime.config.data / "objects").glob("*/*")) == []
+
+    await runtime.crash()
+
+    assert list((runtime.config.data / "objects").glob("*/*")) == []
+    assert await runtime.list_durable_object_ids(runtime.env.safes) == []
+    assert await safe.put(2) == 2
+
+
+async def test_a_proper_stop_leaves_no_journal(tmp_path: Path) -> None:
+    config = RuntimeConfig(data=tmp_path)
+    async with Runtime(config, bindings={"safes": Safe}) as runtime:
+        for name in "abc":
+            await runtime.env.safes.get_by_name(name).put(1)
+
+    assert list((tmp_path / "journal").iterdir()) == []
+    assert list((tmp_path / "objects").glob("*/*-wal")) == []
+
+
+WRITERS = """
+import asyncio, os, sys
+from pathlib import Path
+from runtime import DurableObject, Runtime, RuntimeConfig
+
+class Safe(DurableObject):
+    async def put(self, number: int) -> None:
+        await self.ctx.storage.put("number", number)
+
+async def main() -> None:
+    async with Runtime(RuntimeConfig(data=Path(sys.argv[1])), bindings={"safes": Safe}) as runtime:
+        safes = [runtime.env.safes.get_by_name(str(number)) for number in range(50)]
+        await asyncio.gather(*(safe.put(0) for safe in safes))
+        os.write(1, b"begin")
+        for number in range(1, 5):
+            async def put(safe) -> None:
+                await safe.put(number)
+                os.write(1, b"acknowledged")
+            await asyncio.gather(*map(put, safes))
+        os.write(1, b"end")
+
+asyncio.run(main())
+"""
+
+
+def test_the_kernel_sees_few_syncs_and_one_before_every_acknowledgement(tmp_path: Path) -> None:
+    strace = shutil.which("strace")
+    trace = tmp_path / "trace"
+    traced = [strace or "", "-f", "-e", "trace=fdatasync,write,pwrite64", "-o", str(trace)]
+    if strace is None or subprocess.run([*traced, "true"], capture_output=True).returncode:
+        pytest.skip("strace isn't there, or may not trace")
+    environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+    command = [*traced, sys.executable, "-c", WRITERS, str(tmp_path / "data")]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
+    text = trace.read_text()
+    text = text[text.index('"begin"') : text.index('"end"')]
+    # strace splits a call that waits into its beginning and its end.
+    events = re.findall(
+        r'(acknowledged)|(fdatasync)(?:\(\d+\)| resumed>\))\s+= 0|(pwrite64)\(\d+, "DormRec', text
+    )
+    kinds = [next(filter(None, event)) for event in events]
+    assert kinds.count("acknowledged") == 200
+    assert 4 <= kinds.count("fdatasync") <= 40
+    # Whatever is acknowledged, no record is then half-way: the one before it was synced.
+    for at, kind in enumerate(kinds):
+        if kind == "acknowledged":
+            before = [earlier for earlier in kinds[:at] if earlier != "acknowledged"]
+            assert "fdatasync" in before
+            assert before.count("pwrite64") - before.count("fdatasync") <= 1
