@@ -50,29 +50,56 @@ class Result:
 
 async def w1(rounds: int, seconds: float, step: Callable[[], object]) -> Result:
     """Read: ``GET`` -> RPC, no write, beside the same server's plain "hello"."""
-    paths = [f"/counters/{number}" for number in range(OBJECTS)]
-    ours, theirs = list[float](), list[float]()
+    ours, theirs = await compare("GET", named("/counters"), ["/hello"], rounds, seconds, step)
+    return Result("W1", f"GET to one of {OBJECTS} objects", ours, "GET /hello", theirs)
+
+
+async def w2(rounds: int, seconds: float, step: Callable[[], object]) -> Result:
+    """Durable write: ``POST`` -> RPC -> SQL -> sync, beside one SQLite file and locks."""
+    ours, theirs = await compare("POST", named("/ledgers"), named("/plain"), rounds, seconds, step)
+    what = f"POST to one of {OBJECTS} objects, durable"
+    return Result("W2", what, ours, "one SQLite file", theirs)
+
+
+def named(path: str) -> list[str]:
+    """Return where all objects of a kind are."""
+    return [f"{path}/{number}" for number in range(OBJECTS)]
+
+
+async def compare(
+    method: str,
+    ours: list[str],
+    theirs: list[str],
+    rounds: int,
+    seconds: float,
+    step: Callable[[], object],
+) -> tuple[float, float]:
+    """Ask for both in turn, and return how many of each were answered in a second."""
+    figures: tuple[list[float], list[float]] = ([], [])
     async with serving() as port:
-        await wake(port, paths)
+        for paths in (ours, theirs):
+            await wake(port, method, paths)
         for _ in range(rounds):
-            for figures, asked in ((theirs, ["/hello"]), (ours, paths)):
-                result = await load(port, asked, connections=CONNECTIONS, seconds=seconds)
-                figures.append(result.per_second)
+            for paths, found in zip((theirs, ours), reversed(figures), strict=True):
+                result = await load(
+                    port, paths, method=method, connections=CONNECTIONS, seconds=seconds
+                )
+                found.append(result.per_second)
                 step()
-    what = f"GET to one of {OBJECTS} objects"
-    return Result("W1", what, statistics.median(ours), "GET /hello", statistics.median(theirs))
+    return statistics.median(figures[0]), statistics.median(figures[1])
 
 
-async def wake(port: int, paths: list[str]) -> None:
+async def wake(port: int, method: str, paths: list[str]) -> None:
     """Ask for everything once, so that all objects are in memory."""
     answered = 0
     while answered < len(paths):
-        result = await load(port, paths[answered:], connections=CONNECTIONS, seconds=0.5)
+        rest = paths[answered:]
+        result = await load(port, rest, method=method, connections=CONNECTIONS, seconds=0.5)
         answered += max(0, result.answered - CONNECTIONS)
 
 
 Workload = Callable[[int, float, Callable[[], object]], Coroutine[Any, Any, Result]]
-WORKLOADS: dict[str, Workload] = {"W1": w1}
+WORKLOADS: dict[str, Workload] = {"W1": w1, "W2": w2}
 
 
 @contextlib.asynccontextmanager

@@ -57,15 +57,18 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def load(port: int, paths: list[str], *, connections: int, seconds: float) -> Load:
-    """GET `paths`, one after another and again, on many connections at once.
+async def load(
+    port: int, paths: list[str], *, method: str = "GET", connections: int, seconds: float
+) -> Load:
+    """Ask for `paths`, one after another and again, on many connections at once.
 
     Args:
         connections: How many; each has one request under way at a time.
         seconds: For how long.
     """
+    headers = f"Host: 127.0.0.1:{port}\r\nContent-Length: 0\r\n"
     requests = itertools.cycle(
-        [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode() for path in paths]
+        [f"{method} {path} HTTP/1.1\r\n{headers}\r\n".encode() for path in paths]
     )
     loop = asyncio.get_running_loop()
     opened = [
