@@ -56,7 +56,7 @@ class RuntimeConfig(BaseSettings):
     journal_max_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     """How much may wait for the disk; beyond that, new work is refused as overload."""
     journal_segment_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
-    """How large one file of the journal becomes. There are about five of them."""
+    """How large one file of the journal becomes. There are about seventeen of them."""
     migrations: tuple[Migration, ...] = ()
     """The history of the project's classes. Without any, a bound class is new by itself."""
 

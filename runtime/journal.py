@@ -23,7 +23,7 @@ from runtime.records import Entry, Header, encode
 from runtime.syncer import Syncer
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024  # of what one sync makes durable
-SEGMENTS: Final = 4  # more of them, and the databases in the oldest one are to be settled
+SEGMENTS: Final = 16  # more of them, and the databases in the oldest one are to be settled
 INDEX: Final = "index.json"
 
 Done = Callable[[], object]
