@@ -22,7 +22,8 @@ install = echo "Installing $(1) ..."; \
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[36m%-8s\033[0m %s\n", $$1, $$2}' Makefile
+	@if [ -t 1 ]; then on='\033[36m' off='\033[0m'; fi; \
+		awk -F ':.*## ' "/^[a-z]+:.*## / {printf \"  $$on%-8s$$off %s\\n\", \$$1, \$$2}" Makefile
 
 run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' --data '$(DATA)'
