@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import logging
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def main() -> int:
     except (errors.DurableObjectError, OSError) as refusal:
         print(f"Dormouse can't start: {_sentence(refusal, arguments)}", file=sys.stderr)
         return 1
+    _raise_file_limit()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     server = Server(
         uvicorn.Config(
@@ -64,6 +66,13 @@ class Server(uvicorn.Server):
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             styled = f"\033[1;36m{address}\033[0m" if sys.stdout.isatty() else address
             print(f"Dormouse is awake at {styled}  (ctrl-C to stop)", flush=True)
+
+
+def _raise_file_limit() -> None:
+    """Take as many open files as there may be: each socket is one, an object awake has three."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # then it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:
