@@ -62,6 +62,19 @@ def test_the_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     assert len(file.read_bytes()) == 32
 
 
+@pytest.mark.parametrize("left", [b"", b"half a secret"])
+def test_a_secret_that_was_half_written_is_made_anew(tmp_path: Path, left: bytes) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(left)
+    forged = Tokens(left).issue(Guest(id="1", name="Ada"))
+
+    tokens = Tokens.kept_in(file)
+
+    assert tokens.read(forged) is None
+    assert [(path.name, len(path.read_bytes())) for path in tmp_path.iterdir()] == [("secret", 32)]
+    assert file.stat().st_mode & 0o077 == 0
+
+
 def test_a_guest_who_takes_another_name_stays_the_same_guest() -> None:
     known = Guest(id="1", name="Ada")
 

@@ -71,6 +71,15 @@ class Plant(DurableObject[object]):
         await second
         return Plant.log
 
+    async def abort_between_sections(self) -> None:
+        async def section(name: str) -> None:
+            Plant.log.append(name)
+
+        first = self.ctx.block_concurrency_while(lambda: section("first"))
+        self.ctx.block_concurrency_while(lambda: section("second"))
+        await first
+        self.ctx.abort("in between")
+
     async def nest(self, depth: int) -> int:
         async def deeper() -> int:
             return await self.nest(depth - 1) + 1
@@ -204,6 +213,19 @@ async def test_sections_run_one_after_another_and_their_callers_go_on_in_between
     log = await plant.two_sections()
 
     assert log[2:] == ["first begins", "first ends", "goes on", "second begins", "second ends"]
+
+
+async def test_a_section_doesnt_begin_when_the_object_was_reset_before_its_turn(
+    awake_runtime: TestRuntime[Any],
+) -> None:
+    plant = awake_runtime.env.plants.get_by_name("a")
+
+    with pytest.raises(errors.ObjectReset, match="in between"):
+        await plant.abort_between_sections()
+    await awake_runtime.settle()
+
+    assert Plant.log[2:] == ["first"]
+    assert await plant.grow() == 1
 
 
 @pytest.mark.parametrize("depth", [1, 63, 64])

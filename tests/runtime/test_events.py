@@ -71,6 +71,9 @@ class Clock(DurableObject[object]):
             case "be cancelled":
                 Clock.plan = ""
                 raise asyncio.CancelledError
+            case "never end":
+                Clock.plan = ""
+                await asyncio.Event().wait()
         if Clock.failures:
             Clock.failures -= 1
             raise ValueError("not this time")
@@ -281,6 +284,21 @@ async def test_an_alarm_whose_handler_is_cut_short_is_tried_again(
     await runtime.clock.advance(60)
 
     assert len(Clock.rung) == 2
+    assert await clock.get() is None
+
+
+async def test_an_alarm_that_never_ends_is_cut_off_after_15_minutes_and_tried_again(
+    runtime: TestRuntime[Any], clock: Any
+) -> None:
+    Clock.plan = "never end"
+    await clock.set(0)
+
+    await runtime.clock.advance(timedelta(minutes=15) - timedelta(seconds=1))
+    early = len(Clock.rung)
+    await runtime.clock.advance(60)
+
+    assert early == 1
+    assert [retries for _, retries, _ in Clock.rung] == [0, 1]
     assert await clock.get() is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,17 @@ class Shelf(DurableObject[object]):
         await asyncio.shield(Shelf.held)
         answer: str | None = await other.get()
         return answer
+
+    async def put_and_ask(self, other: Any) -> str | None:
+        await self.hold_and_put()
+        return await self.ask(other)
+
+    async def drop(self) -> None:
+        self.ctx.abort("dropped")
+
+    async def drop_and_put(self, other: Any) -> list[str]:
+        answers = await asyncio.gather(other.drop(), other.put("jar"), return_exceptions=True)
+        return [str(answer) for answer in answers]
 
     async def fetch(self, request: Request) -> Response:
         assert request.web_socket is not None
@@ -104,15 +116,16 @@ async def test_a_handler_that_takes_too_long_is_dropped_when_the_runtime_stops(
         await putting
 
 
+@pytest.mark.parametrize("method", ["ask", "put_and_ask"])
 async def test_a_stopping_runtime_refuses_new_calls_but_not_those_of_its_objects(
-    tmp_path: Path,
+    tmp_path: Path, method: str
 ) -> None:
     refused: list[BaseException | None] = []
 
     async with Runtime(config(tmp_path), bindings={"shelves": Shelf}) as runtime:
         shelf, other = (runtime.env.shelves.get_by_name(name) for name in "ab")
         await other.put("lamp")
-        asking = shelf.ask(other)
+        asking = getattr(shelf, method)(other)
 
         def call_while_stopping() -> None:
             late = shelf.get()
@@ -165,6 +178,47 @@ async def test_events_that_come_while_an_object_leaves_memory_are_bounded(
 
     assert results[:3] == ["jar"] * 3
     assert isinstance(results[3], errors.Overloaded)
+
+
+async def test_a_call_that_is_queued_when_its_object_leaves_memory_wakes_it_once(
+    runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, other = (runtime.env.shelves.get_by_name(name) for name in "ab")
+    await other.put("jar")
+    asking = shelf.ask(other)
+    await runtime.settle()
+    life = runtime.host.life_of(key_of(other))
+    assert life is not None
+    run = runtime.host.syncer.run
+
+    def run_and_go_on(work: Callable[[], None], done: Callable[[Exception | None], object]) -> None:
+        def closed(error: Exception | None) -> None:
+            Shelf.held.set_result("")  # two turns later it asks, and in that turn it is forgotten
+            asyncio.get_running_loop().call_soon(done, error)
+
+        run(work, closed)
+
+    monkeypatch.setattr(runtime.host.syncer, "run", run_and_go_on)
+    runtime.host.evict(life)
+    answer = await asking
+    monkeypatch.undo()
+
+    assert answer == "jar"
+    assert await other.put("lamp") == "lamp"
+    assert runtime.host.resident_count == 2
+
+
+async def test_a_call_that_is_queued_when_its_object_is_reset_reaches_the_next_life(
+    runtime: TestRuntime[Any],
+) -> None:
+    shelf, other = (runtime.env.shelves.get_by_name(name) for name in "ab")
+    await other.put("lamp")
+
+    answers = await shelf.drop_and_put(other)
+
+    assert answers == ["dropped", "jar"]
+    assert [await other.get() for _ in range(3)] == ["jar"] * 3
+    assert runtime.host.resident_count == 2
 
 
 async def test_code_left_over_from_a_life_that_is_over_doesnt_run(

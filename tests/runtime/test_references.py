@@ -23,6 +23,9 @@ class Counter(RpcTarget):
         self.value += by
         return self.value
 
+    async def itself(self) -> object:
+        return object()
+
     async def _reset(self) -> None:
         self.value = 0
 
@@ -53,6 +56,13 @@ class Peer(DurableObject[Env]):
 
         result: int = await self.env.peers.get_by_name("other").apply(answer, 21)
         return result
+
+    async def lend(self, what: str) -> Any:
+        lent = {"function": lambda _: object(), "method": Counter(0)}[what]
+        return await self.env.peers.get_by_name("other").use(lent)
+
+    async def use(self, lent: Any) -> Any:
+        return await (lent(1) if callable(lent) else lent.itself())
 
     async def ask_other_in_a_section(self) -> int:
         return await self.ctx.block_concurrency_while(self.ask_other)
@@ -102,6 +112,22 @@ async def test_an_error_of_a_function_reaches_whoever_called_it(peer: Any) -> No
 
     with pytest.raises(LookupError, match="no"):
         await peer.apply(fail, 1)
+
+
+async def test_a_result_that_cant_be_sent_is_an_error_for_whoever_called(peer: Any) -> None:
+    calls = [
+        peer.use(lambda _: object()),
+        peer.use(Counter(0)),
+        peer.lend("function"),
+        peer.lend("method"),
+        (await peer.make_counter(0)).itself(),
+    ]
+
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(result) for result in results] == [TypeError] * 5
+    assert all("the result of a callback can't be sent" in str(result) for result in results)
+    assert await peer.apply(lambda value: value, 1) == 1
 
 
 async def test_a_target_keeps_its_state_where_it_is(peer: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +69,23 @@ async def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
     with pytest.raises(errors.DataFolderRefused, match="it is a file"):
         async with Runtime(RuntimeConfig(data=tmp_path / "file"), bindings={}):
             pass
+
+
+async def test_a_catalog_that_is_no_database_is_refused_and_nothing_is_left_running(
+    tmp_path: Path,
+) -> None:
+    """A thread would keep the process from ending."""
+    (tmp_path / "catalog.sqlite").write_bytes(b"not a database at all" * 1000)
+    before = set(threading.enumerate())
+
+    with pytest.raises(errors.DataFolderRefused, match=r"catalog\.sqlite can't be opened"):
+        async with Runtime(RuntimeConfig(data=tmp_path), bindings={"games": Game}):
+            pass
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+
+    assert set(threading.enumerate()) <= before
+    Runtime.check_folder(RuntimeConfig(data=tmp_path))  # it is free
 
 
 def test_there_is_no_env_before_the_start(tmp_path: Path) -> None:

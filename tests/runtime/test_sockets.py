@@ -266,6 +266,26 @@ async def test_sending_to_a_client_that_has_gone_does_nothing(
     assert list(ws.received) == []
 
 
+async def test_text_with_half_a_character_in_it_is_refused_and_not_sent(
+    runtime: TestRuntime[Any], hall: Any
+) -> None:
+    ws = await runtime.connect(hall)
+
+    def use(ctx: DurableObjectState) -> None:
+        for send in (ctx.get_web_sockets()[0].send, ctx.broadcast):
+            with pytest.raises(UnicodeEncodeError):
+                send("half a \ud83d")
+
+    await in_hall(runtime, hall, use)
+    with pytest.raises(UnicodeEncodeError):
+        await hall.tell("\ud83d")
+    await ws.send("\ud83d")  # as an object may read it in JSON
+    await ws.send("🐭")
+
+    assert list(ws.received) == ["echo 🐭"]
+    assert ws.closed is None
+
+
 async def test_a_reset_closes_the_sockets_so_that_clients_come_back(
     runtime: TestRuntime[Any], hall: Any
 ) -> None:

@@ -86,6 +86,22 @@ def test_a_file_that_cant_be_opened_is_refused_as_every_other_failure_is(
         database.run("SELECT 1")
 
 
+def test_a_database_that_couldnt_be_opened_can_be_when_its_file_is_whole_again(
+    log: Database,
+) -> None:
+    add(log, 1)
+    log.commit()
+    log.close(checkpoint=True)
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole[:4096])
+
+    with pytest.raises(SqlError, match="SQLITE_CORRUPT") as failure:
+        numbers(log)
+    log.path.write_bytes(whole)
+
+    assert numbers(log) == [1], failure  # which keeps alive whatever it was raised from
+
+
 # Transactions.
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from runtime import DurableObject, DurableObjectState, errors
+from runtime.checkpoints import Checkpoints
+from runtime.gates import InputGate
+from runtime.sql import Database
+from runtime.syncer import Syncer
 from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
 from tests.runtime.disk import StuckDisk, disk, turns
@@ -25,6 +30,9 @@ class Box(DurableObject[object]):
 
     async def touch(self) -> str:
         return "touched"
+
+    async def apply(self, function: Callable[[], Any]) -> Any:
+        return await function()
 
 
 @pytest.fixture
@@ -338,6 +346,53 @@ async def test_calling_another_object_after_a_write_in_a_transaction_is_refused(
     assert await runtime.run_in_durable_object(box, use) == [None]
 
 
+async def test_sync_waits_for_what_was_written_before_the_transaction_it_is_in(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        async def closure(txn: Any) -> None:
+            await ctx.storage.sync()
+            await txn.put("b", 2)
+
+        await ctx.storage.put("a", 1)
+        await ctx.storage.transaction(closure)
+        return sorted(await ctx.storage.list())
+
+    assert await runtime.run_in_durable_object(box, use) == ["a", "b"]
+
+
+async def test_sync_after_a_write_in_a_transaction_is_refused(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        async def closure(txn: Any) -> None:
+            await txn.put("a", 1)
+            await ctx.storage.sync()
+
+        with pytest.raises(errors.StorageError, match=r"sync\(\) inside transaction\(\) would"):
+            await ctx.storage.transaction(closure)
+        return [await ctx.storage.get("a")]
+
+    assert await runtime.run_in_durable_object(box, use) == [None]
+
+
+async def test_a_callback_that_writes_in_a_transaction_is_an_error_for_whoever_called_it(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    other = runtime.env.boxes.get_by_name("b")
+
+    async def use(_: Box, ctx: DurableObjectState) -> list[Any]:
+        async def closure(txn: Any) -> str:
+            before = await other.apply(lambda: txn.get("a"))
+            with pytest.raises(errors.StorageError, match="the answer to a callback inside"):
+                await other.apply(lambda: txn.put("a", 1))
+            return f"saw {before}, then {await txn.get('a')}"
+
+        return [await ctx.storage.transaction(closure), await ctx.storage.get("a")]
+
+    assert await runtime.run_in_durable_object(box, use) == ["saw None, then 1", 1]
+
+
 async def test_a_large_log_is_shortened_while_the_object_is_in_use(
     runtime: TestRuntime[Any], box: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,3 +409,24 @@ async def test_a_large_log_is_shortened_while_the_object_is_in_use(
     await runtime.crash()
     keys = await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list())
     assert len(keys) == 200
+
+
+async def test_a_checkpoint_whose_turn_comes_too_late_leaves_the_database_closed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened again, it would be locked when the object's next life wants it."""
+    monkeypatch.setattr("runtime.checkpoints.PAGES", 1)
+    gate, syncer = InputGate(asyncio.get_running_loop().call_soon), Syncer()
+    checkpoints = Checkpoints(database, syncer, gate, lambda: None)
+    database.write("CREATE TABLE t (n)")
+    database.commit()
+    section = gate.start_section(lambda _: None)
+    checkpoints.start_if_due()
+
+    database.close(checkpoint=False)
+    section.finish()
+    await turns()
+    syncer.shut_down()
+
+    assert not checkpoints.is_running
+    assert not database.is_open

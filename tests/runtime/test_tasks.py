@@ -16,6 +16,8 @@ from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
 from tests.runtime.disk import turns
 
+TIMEOUTS = ["time_out", "wait_for", "time_out_in_anyio", "spin_in_anyio"]
+
 request_id: ContextVar[str] = ContextVar("request_id", default="none")
 
 
@@ -49,6 +51,13 @@ class Worker(DurableObject[object]):
             return await self.hold()
         return "timed out"
 
+    async def spin_in_anyio(self, seconds: float) -> str:
+        with anyio.move_on_after(seconds):
+            while not Worker.held.done():
+                await asyncio.sleep(0)
+            return Worker.held.result()
+        return "timed out"
+
     async def group(self) -> list[str]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.ready()), group.create_task(self.hold())]
@@ -73,6 +82,24 @@ class Worker(DurableObject[object]):
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
+
+    async def say_why(self, child_does: str) -> list[Any]:
+        said: list[Any] = []
+
+        async def child() -> None:
+            try:
+                if child_does == "cancel itself":
+                    asyncio.current_task().cancel("why")  # type: ignore[union-attr]
+                while True:
+                    await (asyncio.sleep(0) if child_does == "spin" else self.hold())
+            except asyncio.CancelledError as cancelled:
+                said.extend(cancelled.args)
+
+        task = asyncio.create_task(child())
+        await asyncio.sleep(0)
+        task.cancel("why")
+        await task
+        return said
 
     async def who_am_i(self) -> bool:
         before = asyncio.current_task()
@@ -141,12 +168,12 @@ async def worker(runtime: TestRuntime[Any]) -> Any:
     return runtime.env.workers.get_by_name("a")
 
 
-@pytest.mark.parametrize("method", ["time_out", "wait_for", "time_out_in_anyio"])
+@pytest.mark.parametrize("method", TIMEOUTS)
 async def test_object_code_can_time_out(worker: Any, method: str) -> None:
     assert await getattr(worker, method)(0.001) == "timed out"
 
 
-@pytest.mark.parametrize("method", ["time_out", "wait_for", "time_out_in_anyio"])
+@pytest.mark.parametrize("method", TIMEOUTS)
 async def test_object_code_isnt_timed_out_when_it_is_quick(worker: Any, method: str) -> None:
     answer = getattr(worker, method)(60)
     await turns()
@@ -169,6 +196,11 @@ async def test_a_task_group_cancels_its_other_tasks_when_one_fails(worker: Any) 
 
 async def test_a_child_task_can_be_cancelled(worker: Any) -> None:
     assert await worker.cancel_a_child()
+
+
+@pytest.mark.parametrize("child_does", ["wait", "spin", "cancel itself"])
+async def test_a_task_that_is_cancelled_is_told_why(worker: Any, child_does: str) -> None:
+    assert await worker.say_why(child_does) == ["why"]
 
 
 async def test_the_current_task_stays_the_same(worker: Any) -> None:

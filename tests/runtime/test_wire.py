@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -454,6 +454,23 @@ class Unmakeable(Exception):
     def __init__(self, *, seat: str) -> None: ...
 
 
+@register
+class Immutable(Exception):
+    def __init__(self, seat: str) -> None:
+        self.__dict__["seat"] = seat
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "seat":
+            raise RuntimeError("immutable")
+        super().__setattr__(name, value)
+
+
+@register
+class Indivisible(ExceptionGroup[Exception]):
+    def derive(self, errors: object) -> NoReturn:
+        raise RuntimeError("indivisible")
+
+
 def sell() -> None:
     raise SoldOut("seat A1")
 
@@ -569,7 +586,15 @@ def test_what_would_end_the_callers_task_arrives_as_a_remote_error(error: BaseEx
     assert twin.type_name == type(error).__name__
 
 
-@pytest.mark.parametrize("error", [Unspeakable("A1"), Unmakeable(seat="A1")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unspeakable("A1"),
+        Unmakeable(seat="A1"),
+        Immutable("A1"),
+        Indivisible("two", [ValueError("a"), SoldOut("b")]),
+    ],
+)
 def test_an_error_that_cant_be_rebuilt_arrives_as_a_remote_error(error: Exception) -> None:
     """Raising here would leave the caller waiting for ever."""
     twin = copied_error(error, ID)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.chat.domain import (
+    MAX_REPLAY,
+    MAX_REPLAY_TEXT,
     MAX_TEXT,
     BadRoomName,
     BadText,
+    Message,
     Person,
     everyone,
+    is_too_much,
     message_text,
     room_name,
     sequence_number,
@@ -25,6 +31,8 @@ from apps.chat.domain import (
         ("  Tea Time ", "tea-time"),
         ("Grüne_Wiese-2", "grüne_wiese-2"),
         ("x" * 32, "x" * 32),
+        ("İstanbul", "i\u0307stanbul"),
+        ("नमस्ते", "नमस्ते"),
     ],
 )
 def test_a_rooms_name_has_one_spelling(text: str, name: str) -> None:
@@ -32,7 +40,8 @@ def test_a_rooms_name_has_one_spelling(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "x" * 33, "a/b", "..", "<b>", "a\x00b", "tea!", "\u202etea"]
+    "text",
+    ["", " ", "x" * 33, "a/b", "..", "<b>", "a\x00b", "tea!", "\u202etea", "☕", "☕\ufe0f", "+€"],
 )
 def test_what_cant_be_a_rooms_name_is_refused(text: str) -> None:
     with pytest.raises(BadRoomName, match="1 to 32 letters"):
@@ -77,6 +86,23 @@ def test_every_message_that_is_accepted_can_be_kept(text: str) -> None:
 
     assert kept.encode().decode() == kept == message_text(kept)
     assert 1 <= len(kept) <= MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "expected"),
+    [
+        (0, 0, False),
+        (MAX_REPLAY, 1, False),
+        (MAX_REPLAY + 1, 1, True),
+        (MAX_REPLAY_TEXT // MAX_TEXT, MAX_TEXT, False),
+        (MAX_REPLAY_TEXT // MAX_TEXT + 1, MAX_TEXT, True),
+    ],
+)
+def test_many_messages_or_much_text_are_too_much(count: int, length: int, expected: bool) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    message = Message(1, "c1", Person("1", "Ada"), "x" * length, now)
+
+    assert is_too_much([message] * count) == expected
 
 
 def test_everyone_is_there_once_and_by_name() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.chat.domain import MAX_REPLAY, PAGE, Person
+from apps.chat.domain import MAX_REPLAY, MAX_REPLAY_TEXT, MAX_TEXT, PAGE, Person
 from apps.chat.objects import ChatRoom
 from runtime.testing import ClientSocket, HandshakeRefused, TestRuntime
 from tests.conftest import StartRuntime
@@ -126,14 +126,17 @@ async def test_whoever_has_missed_nothing_is_sent_no_messages(
     assert pushes(window, "data-seq") == []
 
 
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(MAX_REPLAY + 1, "text"), (MAX_REPLAY_TEXT // MAX_TEXT + 1, "x" * MAX_TEXT)],
+    ids=["many messages", "much text"],
+)
 async def test_whoever_was_away_for_long_is_sent_the_last_page_anew(
-    start_awake_runtime: StartRuntime,
+    start_awake_runtime: StartRuntime, count: int, text: str
 ) -> None:
     runtime: TestRuntime[Any] = await start_awake_runtime(rooms=ChatRoom)
     room: ChatRoom = runtime.env.rooms.get_by_name("tea")
-    await asyncio.gather(
-        *(room.post(ADA, f"c{number}", "text") for number in range(MAX_REPLAY + 1))
-    )
+    await asyncio.gather(*(room.post(ADA, f"c{number}", text) for number in range(count)))
 
     window = await enter(runtime, room, BOB, "?since=0")
 
@@ -149,15 +152,33 @@ async def test_the_room_shows_who_comes_and_goes_and_counts_people_not_windows(
     bob = await enter(runtime, room, BOB)
     second_window = await enter(runtime, room, BOB)
     together = (await room.scene()).people
-    pushes(ada, "")
+    announced = pushes(ada, "Bob")
 
     await second_window.leave()
     with_one_window = (await room.scene()).people
     await bob.vanish()
 
+    assert len(announced) == 1
     assert together == with_one_window == (ADA, BOB)
     assert (await room.scene()).people == (ADA,)
     assert "Bob" not in pushes(ada, "people")[-1]
+
+
+async def test_nobody_else_hears_of_somebodys_second_window(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    windows = [await enter(runtime, room, person) for person in (ADA, BOB)]
+    for window in windows:
+        pushes(window, "")
+
+    second_window = await enter(runtime, room, BOB)
+    greeting = pushes(second_window, "")
+    await second_window.leave()
+
+    assert len(greeting) == 1
+    assert "Ada" in greeting[0]
+    assert "Bob" in greeting[0]
+    assert [pushes(window, "") for window in windows] == [[], []]
 
 
 async def test_somebody_without_a_name_stays_outside(

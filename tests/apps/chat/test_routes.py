@@ -275,6 +275,18 @@ async def test_a_stranger_is_let_in_to_be_told_why_not(
         assert ws.close_reason
 
 
+async def test_a_stranger_wakes_no_room(
+    browser: httpx.AsyncClient, address: str, tmp_path: Path
+) -> None:
+    async with websockets.connect(f"ws://{address}/chat/tea/ws") as ws:
+        with pytest.raises(ConnectionClosed):
+            await ws.recv()
+
+    assert ws.close_code == 1008
+    assert list(tmp_path.glob("objects/*/*")) == []
+    assert 'href="/chat/tea"' not in (await browser.get("/")).text
+
+
 async def test_another_sites_page_cant_connect(api: httpx.AsyncClient, address: str) -> None:
     headers = {"Authorization": api.headers["authorization"], "Origin": "https://evil.example"}
 
@@ -371,6 +383,18 @@ async def test_the_form_works_without_javascript(browser: httpx.AsyncClient) -> 
     assert "hello &lt;b&gt;" in sent.text
     assert found[1] not in re.findall(r'name="client_id" value="([^"]+)"', sent.text)
     assert "from the page before" in again.text
+
+
+async def test_a_form_of_a_page_that_was_shown_again_may_be_sent_twice(
+    browser: httpx.AsyncClient,
+) -> None:
+    await browser.post("/chat", data={"name": "Ada", "room": "tea"})
+
+    for text in ("first", "second", "second"):
+        form = {"client_id": "c1", "text": text}
+        sent = await browser.post("/chat/tea/messages", data=form, follow_redirects=True)
+
+    assert re.findall(r'data-seq="(\d+)"', sent.text) == ["1", "2"]
 
 
 async def test_htmx_gets_the_message_or_the_reason(browser: httpx.AsyncClient) -> None:
