@@ -198,7 +198,7 @@ class Activation:
         if self.failure is not None:
             return  # all that was owed has failed with that
         deadlock = self._deadlock("the answer to a callback")
-        error, sent = deadlock or error, None
+        error, sent = error or deadlock, None
         if error is not None:
             sent = copied_error(error, self.id.hex, traceback=self.node.debug)
         if self._output.is_open or deadlock is not None:
@@ -238,7 +238,8 @@ class Activation:
 
     def leave(self) -> None:
         try:
-            self._disk.end_step()
+            if self.failure is None:
+                self._disk.end_step()
         finally:
             self._is_stepping = self.node.is_stepping = False
         if self.failure is None:

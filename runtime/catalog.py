@@ -80,8 +80,9 @@ class Catalog:
     @classmethod
     async def open(cls, path: Path) -> Self:
         """Open the catalog, and make it if there is none."""
-        connection = await aiosqlite.connect(path)
+        connection = aiosqlite.connect(path)
         try:
+            await connection
             await connection.executescript(_SCHEMA)
         except aiosqlite.Error as error:
             await connection.close()

@@ -141,5 +141,5 @@ def _outcome(task: asyncio.Future[Any], refer: Refer | None) -> tuple[Any, BaseE
         return None, error
     try:
         return copied(task.result(), "the result of a callback", refer), None
-    except (TypeError, ValueError) as unfit:
+    except Exception as unfit:  # of whatever kind, its caller must not wait for ever
         return None, unfit

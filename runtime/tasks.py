@@ -236,7 +236,7 @@ class ObjectTask(asyncio.Future[Any]):
         if error is None:
             self.set_result(result)
         elif isinstance(error, asyncio.CancelledError):
-            super().cancel()
+            super().cancel(*error.args[:1])
         else:
             self.set_exception(error)
         # It holds this task, by way of `current`: a cycle for every call would be costly to find.

@@ -14,6 +14,11 @@ PAGE = 50  # messages: what a newcomer sees, and what one request returns unless
 MAX_REPLAY = 200  # messages missed, up to which they are sent one by one
 MAX_REPLAY_TEXT = 100_000  # characters of them
 
+# Letters and marks that show as nothing: with them, two rooms could look the same.
+_INVISIBLE = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]|[\U000e0100-\U000e01ef]"
+)
+
 
 class ChatRefusal(ValueError):
     """What the room doesn't do, in words for whoever asked."""
@@ -65,17 +70,23 @@ def room_name(text: str) -> str:
     Raises:
         BadRoomName: If it can't be a room's name.
     """
-    name = "-".join(unicodedata.normalize("NFC", text).lower().split())
-    if not 1 <= len(name) <= MAX_ROOM_NAME or not all(map(_is_in_a_name, name)):
+    lower = unicodedata.normalize("NFC", text).lower()
+    name = "-".join(unicodedata.normalize("NFC", lower).split())
+    is_fit = 1 <= len(name) <= MAX_ROOM_NAME and all(map(_is_in_a_name, name))
+    if not is_fit or _is_mark(name[0]):
         raise BadRoomName
     return name
 
 
 def _is_in_a_name(character: str) -> bool:
-    # Marks are part of the letters before them, in Hindi for instance.
-    return (
-        character.isalnum() or character in "-_" or unicodedata.category(character) in ("Mn", "Mc")
-    )
+    if _INVISIBLE.match(character):
+        return False
+    return character.isalnum() or character in "-_" or _is_mark(character)
+
+
+def _is_mark(character: str) -> bool:
+    # It belongs to the letter before it, in Hindi for instance.
+    return unicodedata.category(character) in ("Mn", "Mc")
 
 
 def message_text(text: str) -> str:

@@ -43,6 +43,10 @@ class Safe(DurableObject[object]):
     async def empty(self) -> None:
         await self.ctx.storage.delete_all()
 
+    async def empty_and_die(self) -> None:
+        await self.ctx.storage.delete_all()
+        self.ctx.abort("it dies")
+
     async def die(self) -> None:
         self.ctx.abort("it dies")
 
@@ -215,6 +219,16 @@ async def test_an_object_that_was_emptied_stays_away_after_a_crash(
 
     assert list((runtime.config.data / "objects").glob("*/*")) == []
     assert await runtime.list_durable_object_ids(runtime.env.safes) == []
+    assert await safe.put(2) == 2
+
+
+async def test_an_object_that_is_emptied_and_reset_at_once_can_be_used(safe: Any) -> None:
+    await safe.put(1)
+
+    for _ in range(2):
+        with pytest.raises(errors.ObjectReset):
+            await safe.empty_and_die()
+        assert await safe.get() == 0
     assert await safe.put(2) == 2
 
 

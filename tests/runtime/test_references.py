@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -114,6 +115,13 @@ async def test_an_error_of_a_function_reaches_whoever_called_it(peer: Any) -> No
         await peer.apply(fail, 1)
 
 
+@dataclass
+class Half:
+    """A value that isn't whole."""
+
+    missing: int = field(init=False)
+
+
 async def test_a_result_that_cant_be_sent_is_an_error_for_whoever_called(peer: Any) -> None:
     calls = [
         peer.use(lambda _: object()),
@@ -124,6 +132,8 @@ async def test_a_result_that_cant_be_sent_is_an_error_for_whoever_called(peer: A
     ]
 
     results = await asyncio.gather(*calls, return_exceptions=True)
+    with pytest.raises(AttributeError):  # it fails while it is copied
+        await peer.use(lambda _: Half())
 
     assert [type(result) for result in results] == [TypeError] * 5
     assert all("the result of a callback can't be sent" in str(result) for result in results)

@@ -10,7 +10,7 @@ import pytest
 
 from runtime import DurableObject, DurableObjectState, errors
 from runtime.checkpoints import Checkpoints
-from runtime.gates import InputGate
+from runtime.gates import InputGate, OutputGate
 from runtime.sql import Database
 from runtime.syncer import Syncer
 from runtime.testing import TestRuntime
@@ -417,7 +417,8 @@ async def test_a_checkpoint_whose_turn_comes_too_late_leaves_the_database_closed
     """Opened again, it would be locked when the object's next life wants it."""
     monkeypatch.setattr("runtime.checkpoints.PAGES", 1)
     gate, syncer = InputGate(asyncio.get_running_loop().call_soon), Syncer()
-    checkpoints = Checkpoints(database, syncer, gate, lambda: None)
+    output = OutputGate()
+    checkpoints = Checkpoints(database, syncer, gate, output.send, lambda _: None)
     database.write("CREATE TABLE t (n)")
     database.commit()
     section = gate.start_section(lambda _: None)

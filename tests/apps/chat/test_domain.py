@@ -33,6 +33,7 @@ from apps.chat.domain import (
         ("x" * 32, "x" * 32),
         ("İstanbul", "i\u0307stanbul"),
         ("नमस्ते", "नमस्ते"),
+        ("H\u0331", "\u1e96"),
     ],
 )
 def test_a_rooms_name_has_one_spelling(text: str, name: str) -> None:
@@ -41,7 +42,21 @@ def test_a_rooms_name_has_one_spelling(text: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "x" * 33, "a/b", "..", "<b>", "a\x00b", "tea!", "\u202etea", "☕", "☕\ufe0f", "+€"],
+    [
+        "",
+        " ",
+        "x" * 33,
+        "a/b",
+        "..",
+        "<b>",
+        "a\x00b",
+        "tea!",
+        "\u202etea",
+        "☕",
+        "tea\ufe0f",
+        "\u0301",
+        "+€",
+    ],
 )
 def test_what_cant_be_a_rooms_name_is_refused(text: str) -> None:
     with pytest.raises(BadRoomName, match="1 to 32 letters"):
