@@ -28,9 +28,10 @@ from runtime.schema import migrate
 from runtime.sections import CriticalSections
 from runtime.sockets import SERVICE_RESTART, SocketSet
 from runtime.storage import Storage
-from runtime.tasks import Aborted, ObjectTask, current, error_of, log_failure
+from runtime.tasks import Aborted, ObjectTask, current, error_of, log, log_failure
 from runtime.wire import copied_error
 
+RETRY_SECONDS: Final = 1.0  # after which the disk is asked again
 _GONE: Final = "The object has left memory meanwhile."
 _RESET: Final = "Durable Object connection closed because the object was reset."
 
@@ -283,10 +284,16 @@ class Activation:
 
     def freed(self) -> None:
         """Leave the database to the next life, if this one is broken."""
-        if self.failure is not None and not self._disk.is_busy:
-            self._disk.abandon()
+        if self.failure is None or self._disk.is_busy:
+            return
+        self._disk.abandon()
+        try:
             self._disk.undo_lost()
-            self.node.broke(self, has_lost=self._disk.has_lost)
+        except OSError:
+            log.exception("%s can't be used until the disk lets go of what it has refused", self)
+            self.clock.call_later(RETRY_SECONDS, self.freed)
+        else:
+            self.node.broke(self, is_told=self._disk.tell_rest())
 
     def settled(self, before: int) -> None:
         self.node.settled(self, before=before)

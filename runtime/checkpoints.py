@@ -58,7 +58,9 @@ class Checkpoints:
         self._gate.start_section(lambda section: self._when_durable(partial(self._start, section)))
 
     def _start(self, section: InputGate) -> None:
-        if not self._database.is_open:  # the object broke while this waited for its turn
+        if not self._database.is_open:  # there is none
+            self._done(True)
+            section.finish()
             return
         self.is_running = True
         self._syncer.run(self._database.checkpoint, partial(self._finish, section))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,7 @@ class GatedCommits:
         self._lock: Lock | None = None
         self._under_way = 0
         self._durable_end: int | None = None
+        self._unread = 0  # commits that couldn't be read back, all of them the last ones
         self.count = 0
         """How many transactions have committed."""
 
@@ -72,7 +74,7 @@ class GatedCommits:
     @property
     def have_lost(self) -> bool:
         """Whether one was lost."""
-        return self._durable_end is not None
+        return self._durable_end is not None or bool(self._unread)
 
     def begun(self) -> None:
         self._lock = self._output.lock()
@@ -81,10 +83,15 @@ class GatedCommits:
         lock, self._lock = self._lock, None
         assert lock is not None, "a transaction that hasn't begun"
         self.count += 1
+        if self._unread:
+            self._unread += 1
+            return
         try:
             frames = self._tail.read(wal_pages)
-        except OSError as error:
-            self._lost(_reset(error))
+        except OSError as error:  # it is in the WAL, and won't be in the journal
+            self._unread = 1
+            # Soon, since SQLite may be calling; the lock keeps everything back until then.
+            asyncio.get_running_loop().call_soon(self._lost, _reset(error))
             return
         if not frames.content:  # it has changed nothing
             lock.release()
@@ -110,6 +117,8 @@ class GatedCommits:
 
     def undo_lost(self) -> None:
         """Take what was lost off the WAL. Only when the database is closed, and these are idle."""
+        if self._durable_end is None and self._unread:
+            self._durable_end = wal.begin_of_last(self._unread, self._path)
         if self._durable_end is not None:
             wal.cut(self._path, self._durable_end)
 

@@ -124,6 +124,8 @@ async def _alarm(life: Activation, name: str | None) -> None:
         await as_async(life.instance.alarm, ringing.invocation)
     except (Exception, asyncio.CancelledError) as error:  # it is tried again
         log.warning("alarm of %s failed", life, exc_info=error)
+        if life.failure is not None:
+            return  # the next life finds it as it was
         life.alarms.fail(ringing, f"{type(error).__name__}: {error}", clock.time())
     else:
         life.alarms.succeed(ringing)

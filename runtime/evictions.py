@@ -8,16 +8,19 @@ from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog, Key
 from runtime.clock import Clock
+from runtime.errors import ShuttingDown
 from runtime.journal import Journal
 from runtime.records import SUFFIX, Entry, Kind
 from runtime.resident import Event, Refuse, Resident
 from runtime.syncer import Syncer
 from runtime.tasks import spawn_outside
+
+STOPPING: Final = "this server is stopping"
 
 log = logging.getLogger("runtime")
 
@@ -28,6 +31,7 @@ class House(Protocol):
     clock: Clock
     syncer: Syncer
     journal: Journal
+    is_draining: bool
 
     def resident_of(self, life: Activation) -> Resident:
         """Return whose activation that is."""
@@ -67,14 +71,14 @@ class Evictions:
         resident.is_closing = True
         spawn_outside(self._close(resident, life.hibernate(), is_empty=is_empty))
 
-    def clear(self, resident: Resident, *, has_lost: bool) -> None:
+    def clear(self, resident: Resident, *, is_told: bool) -> None:
         """Make room for the next life of an object that broke.
 
         Args:
-            has_lost: Whether commits were lost, and so perhaps alarms that they had unset.
+            is_told: Whether the node knows its alarms; else it is asked for them.
         """
         resident.life = None
-        if has_lost:
+        if not is_told:
             resident.waiting.appendleft((Activation.tell_alarms, ignore))
         if resident.waiting:  # in a turn of its own: this may be inside a step
             resident.is_closing = True
@@ -109,7 +113,11 @@ class Evictions:
     def _reopen(self, resident: Resident) -> None:
         resident.is_closing = False
         while resident.waiting and not resident.is_closing:
-            self._house.admit(resident, *resident.waiting.popleft())
+            event, refuse = resident.waiting.popleft()
+            if self._house.is_draining:
+                refuse(ShuttingDown(STOPPING, durable_object_id=resident.key.hex))
+            else:
+                self._house.admit(resident, event, refuse)
         self._house.forget_if_idle(resident)
 
     async def _on_thread(self, work: Callable[[], None]) -> bool:

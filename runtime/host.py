@@ -22,7 +22,7 @@ from runtime.catalog import Catalog, Key
 from runtime.clock import Clock
 from runtime.config import RuntimeConfig
 from runtime.errors import ShuttingDown
-from runtime.evictions import Evictions, ignore, key_of, name_of
+from runtime.evictions import STOPPING, Evictions, ignore, key_of, name_of
 from runtime.ids import IdScheme, ObjectId
 from runtime.journal import Journal
 from runtime.namespace import Call, DurableObjectNamespace
@@ -35,8 +35,6 @@ from runtime.tasks import spawn_outside
 from runtime.wire import copied_error
 
 POLL_SECONDS = 0.005  # while the process stops
-
-_STOPPING = "this server is stopping"
 
 log = logging.getLogger("runtime")
 
@@ -82,7 +80,7 @@ class Host:
         self._ringer = Ringer(clock, self._ring)
         self._inbox: deque[tuple[Resident, Event, Refuse]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._is_draining = False
+        self.is_draining = False
         self._is_dead = False
 
     # Starting and stopping.
@@ -108,7 +106,7 @@ class Host:
 
         Sockets close with 1012, which makes clients come back.
         """
-        self._is_draining = True
+        self.is_draining = True
         self._ringer.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.drain_seconds):
@@ -116,11 +114,11 @@ class Host:
                 while not self.is_quiet:  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS)
         for resident in list(self._residents.values()):
-            resident.sockets.disconnect(SERVICE_RESTART, _STOPPING)
+            resident.sockets.disconnect(SERVICE_RESTART, STOPPING)
             if resident.life is not None and resident.life.is_quiet:
                 self._evictions.evict(resident)
             elif resident.life is not None:
-                resident.life.break_off(ShuttingDown(_STOPPING))
+                resident.life.break_off(ShuttingDown(STOPPING))
             else:
                 self.forget_if_idle(resident)
         while self._residents:  # noqa: ASYNC110
@@ -128,7 +126,7 @@ class Host:
 
     def die(self) -> None:
         """End as a killed process does: nothing is finished, written, or said. For tests."""
-        self._is_dead = self._is_draining = True
+        self._is_dead = self.is_draining = True
         self._ringer.stop()
         for resident in list(self._residents.values()):
             resident.sockets.hang_up()
@@ -155,8 +153,8 @@ class Host:
     # What stubs need: `namespace.Router`.
 
     def route(self, call: Call) -> None:
-        if self._is_draining and not call.is_from_object:
-            call.reply.fail(ShuttingDown(_STOPPING, durable_object_id=call.target.hex))
+        if self.is_draining and not call.is_from_object:
+            call.reply.fail(ShuttingDown(STOPPING, durable_object_id=call.target.hex))
             return
         resident = self._resident(Key(call.directory, call.target.hex), call.target)
         self.deliver(resident, partial(events.call, call=call), call.reply.fail)
@@ -251,9 +249,9 @@ class Host:
     def became_quiet(self, activation: Activation) -> None:
         self._evictions.watch(activation)
 
-    def broke(self, activation: Activation, *, has_lost: bool) -> None:
+    def broke(self, activation: Activation, *, is_told: bool) -> None:
         if not self._is_dead:
-            self._evictions.clear(self.resident_of(activation), has_lost=has_lost)
+            self._evictions.clear(self.resident_of(activation), is_told=is_told)
 
     # Leaving memory.
 

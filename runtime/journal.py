@@ -9,7 +9,6 @@ speaks of is durable in them as well.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,11 +19,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 from runtime.records import Entry, Header, encode
+from runtime.segments import Index, erase, path_of_segment, sync_folder, write_all
 from runtime.syncer import Syncer
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024  # of what one sync makes durable
 SEGMENTS: Final = 16  # more of them, and the databases in the oldest one are to be settled
-INDEX: Final = "index.json"
 
 Done = Callable[[], object]
 Lost = Callable[[OSError], object]
@@ -148,7 +147,7 @@ class Journal:
         kept = self._segments[len(done_with)].number if len(done_with) < len(self._segments) else 0
         entries = [waiting.entry for waiting in batch]
         write = partial(self._writer.write, entries, kept, _folders(done_with))
-        self._syncer.run(write, partial(self._finish, batch))
+        self._syncer.run(write, partial(self._finish, batch), is_urgent=True)
 
     def _finish(self, batch: list[_Waiting], error: Exception | None) -> None:
         self._is_busy = False
@@ -212,7 +211,7 @@ class _Writer:
         assert self._descriptor is not None, "a segment has been begun"
         record = encode(self._sequence, entries)
         try:
-            _write_all(self._descriptor, record, self._size)
+            write_all(self._descriptor, record, self._size)
             os.fdatasync(self._descriptor)
         except OSError:
             self._give_up_segment()
@@ -242,14 +241,15 @@ class _Writer:
         path = path_of_segment(self.folder, number)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _write_all(descriptor, header, 0)
+            write_all(descriptor, header, 0)
             os.fsync(descriptor)
-            Index(oldest, number).write(self.folder)
         except OSError:
             os.close(descriptor)
             raise
         self.close()
+        # From here on its number is taken: the index may name it even if writing that fails.
         self._descriptor, self._size, self.number = descriptor, len(header), number
+        Index(oldest, number).write(self.folder)
         while self.oldest < oldest:
             path_of_segment(self.folder, self.oldest).unlink(missing_ok=True)
             self.oldest += 1
@@ -260,60 +260,6 @@ class _Writer:
         with suppress(OSError):
             os.ftruncate(cast(int, self._descriptor), self._size)
         self.close()
-
-
-class Index(NamedTuple):
-    """Which segments there must be."""
-
-    oldest: int
-    newest: int
-
-    def write(self, folder: Path) -> None:
-        """Put it in the place of the one before, durably."""
-        draft = folder / f"{INDEX}.new"
-        with draft.open("w") as file:
-            json.dump(self._asdict(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / INDEX)
-        sync_folder(folder)
-
-    @classmethod
-    def read(cls, folder: Path) -> Index | None:
-        """Return what was written last; None if nothing was."""
-        with suppress(FileNotFoundError):
-            return cls(**json.loads((folder / INDEX).read_text()))
-        return None
-
-
-def path_of_segment(folder: Path, number: int) -> Path:
-    """Return where a segment lies."""
-    return folder / f"{number:012}.journal"
-
-
-def erase(folder: Path) -> None:
-    """Delete a journal that no database needs.
-
-    A part of it would do harm: it would bring databases back to what they were. So it is void
-    before the first segment goes.
-    """
-    paths = [*folder.glob("*.journal")]
-    if paths:
-        newest = max(int(path.stem) for path in paths)
-        Index(newest + 1, newest).write(folder)
-        for path in paths:
-            path.unlink()
-        sync_folder(folder)
-    (folder / INDEX).unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make it durable which files there are in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _call_all(calls: Sequence[Done]) -> None:
@@ -327,10 +273,3 @@ def _call_all(calls: Sequence[Done]) -> None:
 
 def _folders(segments: Iterable[_Segment]) -> frozenset[str]:
     return frozenset().union(*(segment.folders for segment in segments))
-
-
-def _write_all(descriptor: int, content: bytes, at: int) -> None:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        view, at = view[written:], at + written

@@ -39,9 +39,9 @@ class Node(Protocol):
     def became_quiet(self, activation: Activation) -> None:
         """The object has nothing to do at the moment."""
 
-    def broke(self, activation: Activation, *, has_lost: bool) -> None:
+    def broke(self, activation: Activation, *, is_told: bool) -> None:
         """The object is lost. The next event needs another activation.
 
         Args:
-            has_lost: Whether commits were, and so perhaps alarms that they had unset or moved.
+            is_told: Whether the node knows its alarms, and that it has storage.
         """

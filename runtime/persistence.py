@@ -76,6 +76,7 @@ class Persistence:
             self.database, syncer, gate, self._output.send, self._checkpointed
         )
         self._is_on_record = False
+        self._untold: Alarms | None = None
         self._position = 0
 
     @property
@@ -87,11 +88,6 @@ class Persistence:
     def is_busy(self) -> bool:
         """Whether the disk has something to do for it."""
         return self._checkpoints.is_running or not self._commits.are_idle
-
-    @property
-    def has_lost(self) -> bool:
-        """Whether the disk has refused a commit."""
-        return self._commits.have_lost
 
     def has_become_empty(self) -> bool:
         """Whether it was written to in this life, and holds nothing any more, or still."""
@@ -109,9 +105,11 @@ class Persistence:
     def end_step(self) -> None:
         """Commit what a step has written, and make known what the node has to know."""
         self.commit()  # I4
+        if self.database.in_transaction:
+            return  # it may be undone, alarms and all
         if not (self.alarms.changed or (self._commits.count and not self._is_on_record)):
             return
-        if self._commits.count and not self.database.in_transaction:
+        if self._commits.count:
             self._commit()  # the name, of an object that has written in transactions only
         if self.database.is_open:
             self._is_on_record = True
@@ -120,8 +118,26 @@ class Persistence:
     def tell_alarms(self) -> None:
         """Say which alarms are set: at once what is written, and once it is durable."""
         alarms, self.alarms.changed = self.alarms.due(), False
+        self._untold = alarms
         self._keeper.alarms_set(alarms)
-        self._output.send(partial(self._keeper.stored, alarms))
+        self._output.send(partial(self._tell, alarms))
+
+    def tell_rest(self) -> bool:
+        """Say what was held back when the object broke, with all commits durable or lost.
+
+        Returns:
+            Whether the node now knows all alarms; else the next life has to be asked.
+        """
+        if self._commits.have_lost or self.alarms.changed:
+            return False
+        if self._untold is not None:
+            self._keeper.stored(self._untold)
+        return True
+
+    def _tell(self, alarms: Alarms) -> None:
+        if self._untold is alarms:
+            self._untold = None
+        self._keeper.stored(alarms)
 
     def keep_name(self) -> None:
         """Write the object's name with whatever else is being written."""

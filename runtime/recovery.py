@@ -22,9 +22,9 @@ from typing import Final
 from runtime import wal
 from runtime.alarms import AlarmTable
 from runtime.errors import DataFolderRefused, SqlError
-from runtime.journal import Index, erase, path_of_segment, sync_folder
 from runtime.records import SUFFIX, Entry, Kind, Segment
 from runtime.schema import ObjectName
+from runtime.segments import Index, path_of_segment, sync_folder, write_all
 from runtime.sql import Database
 from runtime.tables import is_empty
 
@@ -69,7 +69,9 @@ class _Changes:
 
 
 def recover(journal: Path, objects: Path) -> list[Recovered]:
-    """Bring all databases to their last durable commit, durably, and erase the journal.
+    """Bring all databases to their last durable commit, durably.
+
+    The journal is to be erased when the catalog durably knows what is returned, not before.
 
     Args:
         journal: The journal's folder.
@@ -92,9 +94,8 @@ def recover(journal: Path, objects: Path) -> list[Recovered]:
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(lambda path: _restore(objects / path, changes.get(path)), concerned):
             pass  # an error is raised here
-        for folder in {(objects / path).parent for path in concerned}:
+        for folder in {objects, *((objects / path).parent for path in concerned)}:
             sync_folder(folder)
-        erase(journal)
         found = list(pool.map(partial(_ask, objects), concerned))
     return [recovered for recovered in found if recovered is not None]
 
@@ -143,7 +144,7 @@ def _write(path: Path, changes: _Changes) -> None:
     try:
         for number, content in changes.pages.items():
             if number <= changes.size:
-                os.pwrite(descriptor, content, (number - 1) * changes.page_size)
+                write_all(descriptor, content, (number - 1) * changes.page_size)
         os.ftruncate(descriptor, changes.size * changes.page_size)
         os.fsync(descriptor)
     finally:

@@ -25,6 +25,7 @@ from runtime.ids import IdScheme
 from runtime.namespace import DurableObjectNamespace
 from runtime.object import check_class
 from runtime.recovery import recover
+from runtime.segments import erase
 from runtime.sql import ClockVFS
 from runtime.syncer import Syncer
 from runtime.tasks import task_factory
@@ -126,6 +127,7 @@ class Runtime(Generic[EnvT]):
                 else:
                     self._catalog.forget(key)
             await self._catalog.flush()
+            await asyncio.to_thread(erase, self.config.data / "journal")
             keys = await self._class_keys(objects)
             self.host = self._make_host()
             self._bind(keys)

@@ -32,17 +32,16 @@ _ACTIONS: Final = {
     for code, name in apsw.mapping_authorizer_function.items()
     if isinstance(code, int) and isinstance(name, str)
 }
+_OF_THE_DISK: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 _EPOCH: Final = 210_866_760_000_000  # 1970 as a Julian day number, in milliseconds
-_WIPE: Final = "VACUUM"  # the one write that can't run inside a transaction
 _CONSTRAINTS_VIOLATED: Final = (
     "Durable Object was reset and rolled back to its last known good state because the "
     "application left the database in a state where constraints were violated: "
 )
-# apsw keys its statement cache by these flags too, so object code never gets hold of a statement
-# that was compiled with the runtime's rights, not even by writing the same text.
+# apsw keys its statement cache by these flags too: object code never gets a statement that was
+# compiled with the runtime's rights.
 _OURS: Final = apsw.SQLITE_PREPARE_PERSISTENT
-# The last of them for text with half a character in it, bound or stored.
-_FAILURES: Final = (apsw.Error, OverflowError, ValueError)
+_FAILURES: Final = (apsw.Error, OverflowError, ValueError)  # the last for half a character in text
 
 
 class Database:
@@ -197,7 +196,7 @@ class Database:
         connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 1)
         attached = connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM attaches a scratch file
         try:
-            self.run(_WIPE)
+            self.run("VACUUM")  # the one write that can't run inside a transaction
         finally:
             connection.limit(apsw.SQLITE_LIMIT_ATTACHED, attached)
             connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
@@ -326,6 +325,7 @@ class Database:
         offset = getattr(error, "error_offset", -1)
         message = str(error) if offset < 0 else f"{error} at offset {offset}"
         failure = SqlError(message, code=str(apsw.mapping_result_codes[result & 0xFF]))
+        failure.retryable = failure.code in _OF_THE_DISK
         if self.is_writing and self._connection and not self._connection.in_transaction:
             self.is_writing = False
             self._levels = [None for _ in self._levels]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-THREADS: Final = 4  # one is the journal's; the others open, close and shorten databases
+THREADS: Final = 3  # beside the journal's own
 
 
 class Syncer:
@@ -15,6 +15,7 @@ class Syncer:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sync")
+        self._urgent = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._under_way = 0
 
     @property
@@ -22,8 +23,18 @@ class Syncer:
         """Whether no disk work is under way."""
         return not self._under_way
 
-    def run(self, work: Callable[[], None], done: Callable[[Exception | None], object]) -> None:
-        """Do `work` on a thread, then call `done` on the loop, with its error if it had one."""
+    def run(
+        self,
+        work: Callable[[], None],
+        done: Callable[[Exception | None], object],
+        *,
+        is_urgent: bool = False,
+    ) -> None:
+        """Do `work` on a thread, then call `done` on the loop, with its error if it had one.
+
+        Args:
+            is_urgent: Don't let it wait for what isn't. What is urgent keeps its order.
+        """
         loop = asyncio.get_running_loop()
         self._under_way += 1
 
@@ -39,8 +50,9 @@ class Syncer:
                 error = raised
             loop.call_soon_threadsafe(finish, error)
 
-        self._pool.submit(job)
+        (self._urgent if is_urgent else self._pool).submit(job)
 
     def shut_down(self) -> None:
         """End the threads, after the work that they have been given."""
         self._pool.shutdown()
+        self._urgent.shutdown()

@@ -36,7 +36,8 @@ class Frames:
     page_size: int
     """In bytes."""
     begin: int
-    """Where it begins in the log, in bytes."""
+    """Where the last commit in it begins in the log, in bytes. A life's first frames may hold
+    more than one: those that it has inherited."""
     content: bytes
 
 
@@ -75,6 +76,8 @@ class Tail:
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDONLY)
         header = os.pread(self._descriptor, _HEADER.size, 0)
+        if len(header) != _HEADER.size:
+            raise OSError(f"{self._path.name} has no header")
         _, _, page_size, _, salt, _, _ = _HEADER.unpack(header)
         if salt != self._salt:
             self._salt, self._end = salt, _HEADER.size
@@ -82,13 +85,37 @@ class Tail:
         content = os.pread(self._descriptor, self._end - begin, begin)
         if len(content) != self._end - begin:
             raise OSError(f"{self._path.name} is shorter than SQLite says")
-        return Frames(page_size, begin, content)
+        *before, _ = [begin, *(begin + end for end in _commit_ends(content, page_size))]
+        return Frames(page_size, before[-1] if before else begin, content)
 
     def close(self) -> None:
         """Let go of the file."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+def begin_of_last(commits: int, database: Path) -> int:
+    """Return where the last so many commits in a log begin, in bytes."""
+    content = path_of(database).read_bytes()
+    if len(content) < _HEADER.size:
+        return 0
+    _, _, page_size, _, salt, _, _ = _HEADER.unpack_from(content)
+    frames = memoryview(content)[_HEADER.size :]
+    whole = len(frames) - len(frames) % (_FRAME.size + page_size)
+    ends = [0, *_commit_ends(frames[:whole], page_size, salt)]
+    return _HEADER.size + ends[max(0, len(ends) - 1 - commits)]
+
+
+def _commit_ends(
+    content: bytes | memoryview, page_size: int, salt: int | None = None
+) -> Iterator[int]:
+    for start in range(0, len(content), _FRAME.size + page_size):
+        _, size_after, found, _, _ = _FRAME.unpack_from(content, start)
+        if salt is not None and found != salt:
+            return  # a frame of a former round
+        if size_after:
+            yield start + _FRAME.size + page_size
 
 
 def cut(database: Path, end: int) -> None:

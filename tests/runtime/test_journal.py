@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from runtime.journal import INDEX, SEGMENTS, Index, Journal
+from runtime.journal import SEGMENTS, Journal
 from runtime.records import Entry, Kind, Segment
+from runtime.segments import INDEX, Index
 from runtime.syncer import Syncer
 from tests.runtime.disk import StuckDisk, disk, turns
 

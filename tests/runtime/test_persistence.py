@@ -17,8 +17,9 @@ import pytest
 
 import runtime as package
 from runtime import AlarmInvocation, DurableObject, Runtime, RuntimeConfig, errors
+from runtime.activation import Activation
 from runtime.journal import SEGMENTS
-from runtime.testing import TestRuntime
+from runtime.testing import TestRuntime, key_of
 from tests.runtime.disk import StuckDisk, disk, turns
 
 __all__ = ["disk"]
@@ -292,3 +293,169 @@ def test_the_kernel_sees_few_syncs_and_one_before_every_acknowledgement(tmp_path
             before = [earlier for earlier in kinds[:at] if earlier != "acknowledged"]
             assert "fdatasync" in before
             assert before.count("pwrite64") - before.count("fdatasync") <= 1
+
+
+# What an attack on the journal has found.
+
+
+async def test_a_second_refusal_takes_nothing_that_was_acknowledged(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool]
+) -> None:
+    await safe.put(1)
+    for number in (2, 3):
+        broken.append(True)
+        with pytest.raises(errors.ObjectReset):
+            await safe.put(number)
+        broken.clear()
+        assert await safe.get() == 1
+
+    assert await safe.put(4) == 4
+    await runtime.crash()
+    assert await safe.get() == 4
+
+
+async def test_a_refusal_after_a_reset_takes_nothing_that_was_acknowledged(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool]
+) -> None:
+    await safe.put(1)
+    with pytest.raises(errors.ObjectReset):
+        await safe.die()
+    broken.append(True)
+    with pytest.raises(errors.ObjectReset):
+        await safe.put(2)
+    broken.clear()
+
+    assert await safe.get() == 1
+    await runtime.crash()
+    assert await safe.get() == 1
+
+
+@pytest.mark.parametrize("method", ["put", "empty"])
+async def test_a_commit_that_cant_be_read_back_is_undone(
+    runtime: TestRuntime[Any], safe: Any, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    await safe.put(1)
+    await runtime.evict_durable_object(safe)
+    really = os.open
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        if str(path).endswith("-wal"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return really(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(errors.ObjectReset, match="Too many open files") as refusal:
+            await (safe.put(2) if method == "put" else safe.empty())
+    assert refusal.value.retryable
+    assert await safe.get() == 1
+
+    assert await safe.put(3) == 3
+    await runtime.crash()
+    assert await safe.get() == 3
+
+
+async def test_an_alarm_set_just_before_a_reset_rings_after_a_restart(
+    runtime: TestRuntime[Any], safe: Any, disk: StuckDisk
+) -> None:
+    with disk.stuck():
+        setting = asyncio.ensure_future(safe.set(60))
+        await turns()
+        dying = asyncio.ensure_future(safe.die())
+        await turns()
+    await asyncio.gather(setting, dying, return_exceptions=True)
+    await safe.get()
+    await runtime.evict_durable_object(safe)
+    await runtime.restart()
+
+    await runtime.clock.advance(61)
+
+    assert len(Safe.rung) == 1
+
+
+async def test_an_alarm_unset_in_a_transaction_that_fails_rings(
+    runtime: TestRuntime[Any], safe: Any
+) -> None:
+    await safe.set(60)
+
+    async def use(_: Safe, ctx: Any) -> None:
+        async def closure(txn: Any) -> None:
+            await txn.delete_alarm()
+            await asyncio.sleep(0)
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await ctx.storage.transaction(closure)
+
+    await runtime.run_in_durable_object(safe, use)
+    await runtime.restart()
+    await runtime.clock.advance(61)
+
+    assert len(Safe.rung) == 1
+
+
+async def test_an_object_waits_until_what_was_refused_can_be_undone(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await safe.put(1)
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        patch.setattr(os, "truncate", refuse)
+        broken.append(True)
+        with pytest.raises(errors.ObjectReset):
+            await safe.put(2)
+        broken.clear()
+    got = asyncio.ensure_future(safe.get())
+    await runtime.clock.advance(2)
+
+    assert await got == 1
+
+
+async def test_abort_drops_the_step_it_is_in_while_an_earlier_commit_is_under_way(
+    safe: Any, disk: StuckDisk, runtime: TestRuntime[Any]
+) -> None:
+    async def put_and_die(_: Safe, ctx: Any) -> None:
+        ctx.storage.kv.put("number", 9)
+        ctx.abort("it dies")
+
+    await safe.put(1)
+    await runtime.settle()
+    life = runtime.host.life_of(key_of(safe))
+    assert life is not None
+    with disk.stuck():
+        putting = asyncio.ensure_future(safe.put(2))
+        await turns()
+        life.run(put_and_die(life.instance, life.ctx), "put and die")
+        await turns()
+    await asyncio.gather(putting, return_exceptions=True)
+
+    assert await safe.get() == 2
+
+
+async def test_an_object_without_a_database_has_nothing_to_settle(
+    runtime: TestRuntime[Any], safe: Any
+) -> None:
+    """The journal may still speak of one that was emptied."""
+    runtime.host.wake(key_of(safe), safe.id, Activation.checkpoint, _must_not)
+    await runtime.settle()
+
+    assert [await safe.get(), await safe.put(2)] == [0, 2]
+
+
+def _must_not(error: Exception) -> None:
+    raise AssertionError("it can be started") from error
+
+
+async def test_a_damaged_index_is_told(tmp_path: Path) -> None:
+    config = RuntimeConfig(data=tmp_path)
+    async with TestRuntime(bindings={"safes": Safe}, data=tmp_path) as runtime:
+        await runtime.env.safes.get_by_name("a").put(1)
+        index = (tmp_path / "journal" / "index").read_text()
+    (tmp_path / "journal" / "index").write_text(index.replace("1", "3", 1))
+
+    with pytest.raises(errors.DataFolderRefused, match="index is damaged"):
+        async with Runtime(config, bindings={"safes": Safe}):
+            pass
