@@ -143,7 +143,8 @@ class Catalog:
         """Write what has been noted, and return whether that was possible."""
         try:
             await self.flush()
-        except aiosqlite.Error:  # nothing is lost; the next change tries again
+        except (aiosqlite.Error, ValueError):  # the latter if it is closed
+            # Nothing is lost; the next change tries again.
             log.exception("the catalog can't be written")
             return False
         return True
