@@ -197,14 +197,14 @@ def test_arguments_are_bound_as_python_does_it(
 @pytest.mark.parametrize(
     ("name", "args", "kwargs", "reason"),
     [
-        ("hold", ("A1",), {}, "missing a required argument: 'row'"),
+        ("hold", ("A1",), {}, "missing a required .*argument: 'row'"),
         ("hold", (), {}, "missing a required argument: 'seat'"),
         ("hold", ("A1", 3, 4), {}, "too many positional arguments"),
         ("hold", ("A1",), {"seat": "A1"}, "multiple values for argument 'seat'"),
         ("hold", ("A1", 3), {"colour": 1}, "got an unexpected keyword argument 'colour'"),
         ("only_by_name", (3,), {}, "too many positional arguments"),
-        ("only_by_name", (), {}, "missing a required argument: 'row'"),
-        ("only_by_place", (), {"row": 3}, "'row' parameter is positional only"),
+        ("only_by_name", (), {}, "missing a required .*argument: 'row'"),
+        ("only_by_place", (), {"row": 3}, "positional.only"),
         ("count", (1,), {}, "too many positional arguments"),
     ],
 )
