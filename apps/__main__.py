@@ -17,8 +17,8 @@ import uvicorn
 from apps.chat.app import create_app
 from runtime import Runtime, RuntimeConfig, errors
 
-# Of a WebSocket message. The server gathers it before the app can refuse it, and it isn't inflated
-# first: kilobytes on the wire could become megabytes here.
+# Of a WebSocket message: the server gathers all of it before the app can refuse it. For the same
+# reason nothing is compressed: kilobytes on the wire could become megabytes here.
 MAX_MESSAGE_BYTES = 64 * 1024
 GRACE_SECONDS = 30  # for requests that are under way when the server is told to stop
 

@@ -280,6 +280,8 @@ class Host:
 
     def _make_room(self) -> None:
         """Have the databases settled that keep the oldest segment of the journal from going."""
+        if self.is_draining:
+            return  # all of them are being settled
         for key in map(key_of, self.journal.surplus()):
             self.wake(key, ObjectId(key.hex), Activation.checkpoint, ignore)
 

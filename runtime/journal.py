@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,7 +77,6 @@ class Journal:
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
-        self._unsynced: Counter[str] = Counter()
         self._is_busy = False
         self._is_closed = False
         self._segments: deque[_Segment] = deque()
@@ -88,10 +87,6 @@ class Journal:
         """Whether so much waits for the disk that no more work should be taken on."""
         return self._bytes > self._max_bytes
 
-    def is_unsynced(self, path: str) -> bool:
-        """Whether a database has commits that aren't durable yet."""
-        return path in self._unsynced
-
     def append(self, entry: Entry, done: Done, lost: Lost) -> None:
         """Make an entry durable.
 
@@ -101,7 +96,6 @@ class Journal:
         """
         self._waiting.append(_Waiting(entry, done, lost))
         self._bytes += entry.size
-        self._unsynced[entry.path] += 1
         if not self._is_busy:
             self._start()
 
@@ -158,11 +152,7 @@ class Journal:
         else:
             batch += self._waiting
             self._waiting.clear()
-        for entry, _, _ in batch:
-            self._bytes -= entry.size
-            self._unsynced[entry.path] -= 1
-            if not self._unsynced[entry.path]:
-                del self._unsynced[entry.path]
+        self._bytes -= sum(waiting.entry.size for waiting in batch)
         if self._waiting:  # first, so that the disk has work while the objects go on
             self._start()
         refusal = error if error is None or isinstance(error, OSError) else OSError(str(error))

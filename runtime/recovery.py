@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -100,7 +99,7 @@ def recover(journal: Path, objects: Path) -> list[Recovered]:
     return [recovered for recovered in found if recovered is not None]
 
 
-def _entries(folder: Path) -> Iterator[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     numbers = sorted(int(path.stem) for path in folder.glob("*.journal"))
     index = Index.read(folder)
     if index is not None:
@@ -120,11 +119,11 @@ def _entries(folder: Path) -> Iterator[Entry]:
             if number <= newest:  # else the process ended while it was being made
                 raise
     # All of it is read before anything is done about it.
-    entries = []
+    entries: list[Entry] = []
     for segment, following in zip_longest(segments, segments[1:]):
         end = None if following is None else following.header.previous_end
-        entries += list(segment.entries(end))
-    return iter(entries)
+        entries += segment.entries(end)
+    return entries
 
 
 def _restore(path: Path, changes: _Changes | None) -> None:

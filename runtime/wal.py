@@ -85,8 +85,10 @@ class Tail:
         content = os.pread(self._descriptor, self._end - begin, begin)
         if len(content) != self._end - begin:
             raise OSError(f"{self._path.name} is shorter than SQLite says")
-        *before, _ = [begin, *(begin + end for end in _commit_ends(content, page_size))]
-        return Frames(page_size, before[-1] if before else begin, content)
+        last = begin
+        if begin == _HEADER.size:  # a life's first: it may have inherited commits
+            last += [0, 0, *_commit_ends(content, page_size)][-2]
+        return Frames(page_size, last, content)
 
     def close(self) -> None:
         """Let go of the file."""
