@@ -1,9 +1,8 @@
-"""One object's SQLite database: its statements, its transactions, and when they commit.
+"""One object's SQLite database: its file and its statements.
 
 Everything here is synchronous and runs on the event loop: with the page cache warm, a statement
 costs microseconds, and a thread to await would cost more. The database is in WAL mode, and a
-commit goes to the page cache only; making it durable is somebody else's work, told through
-`Commits`. The only file that imports apsw (I11).
+commit goes to the page cache only. The only file that imports apsw (I11).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Final, TypeAlias
 import apsw
 
 from runtime import regulator
+from runtime.atomicity import Transactional
 from runtime.clock import Clock
 from runtime.commits import Commits
 from runtime.errors import SqlError
@@ -34,38 +34,23 @@ _ACTIONS: Final = {
 }
 _OF_THE_DISK: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 _EPOCH: Final = 210_866_760_000_000  # 1970 as a Julian day number, in milliseconds
-_CONSTRAINTS_VIOLATED: Final = (
-    "Durable Object was reset and rolled back to its last known good state because the "
-    "application left the database in a state where constraints were violated: "
-)
 # apsw keys its statement cache by these flags too: object code never gets a statement that was
 # compiled with the runtime's rights.
 _OURS: Final = apsw.SQLITE_PREPARE_PERSISTENT
 _FAILURES: Final = (apsw.Error, OverflowError, ValueError)  # the last for half a character in text
 
 
-class Database:
-    """A SQLite file that is opened by the first statement and commits when told to.
-
-    Invariants:
-        - Object code never ends a transaction, and never runs a statement outside of one
-          that writes: the first write begins it, `commit` ends it.
-        - `Commits` hears of every transaction that writes: once when it begins, once how it ends.
-    """
+class Database(Transactional):
+    """A SQLite file that is opened by the first statement and commits when told to."""
 
     def __init__(self, path: Path, commits: Commits, *, vfs: str | None = None) -> None:
+        super().__init__(commits)
         self.path = path
         self.wal_pages = 0
         """How long the WAL is."""
-        self._commits = commits
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
         self._trusted = self._refused_transaction = False
-        self.is_writing = False
-        """Whether a transaction with at least one write is open."""
-        # The open `enter` levels: the savepoint of each, or None if it spans the transaction.
-        self._levels: list[str | None] = []
-        self._numbers = itertools.count()
         self._cursors: weakref.WeakSet[apsw.Cursor] = weakref.WeakSet()
         self._statement = ""  # the object's latest, and what it turned out to be
         self._columns: tuple[str, ...] = ()
@@ -78,11 +63,6 @@ class Database:
     def exists(self) -> bool:
         """Whether there is anything to open; what was never written to has no file."""
         return self.is_open or self.path.exists()
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether an explicit transaction is open: a step's end must not commit."""
-        return bool(self._levels)
 
     # Statements.
 
@@ -137,58 +117,12 @@ class Database:
         self._begin()
         return self.run(statement, *bindings)
 
-    # Transactions.
-
-    def commit(self) -> None:
-        """Commit what has been written. Nothing happens if nothing has.
-
-        Raises:
-            SqlError: If constraints are violated, or the disk refuses. All of it was undone.
-        """
-        if self._connection is None or not self._connection.in_transaction:
-            return
-        try:
-            self.run("COMMIT")
-        except SqlError as error:
-            if self.is_writing:  # else it is lost already, and `Commits` knows
-                self.rollback()
-            if error.code == "SQLITE_CONSTRAINT":
-                raise SqlError(_CONSTRAINTS_VIOLATED + str(error)) from error
-            raise
-        if self.is_writing:
-            self.is_writing = False
-            self._commits.committed(self.wal_pages)
-
-    def rollback(self) -> None:
-        """Undo everything since the last commit."""
-        if self._connection is not None and self._connection.in_transaction:
-            self.run("ROLLBACK")
-        if self.is_writing:
-            self.is_writing = False
-            self._commits.undone()
-
-    def enter(self) -> None:
-        """Open a transaction, inside the one that is open if there is one."""
-        savepoint = None
-        if self._connection is not None and self._connection.in_transaction:
-            savepoint = f"_cf_savepoint_{next(self._numbers) % 100}"
-            self.run(f"SAVEPOINT {savepoint}")
-        self._levels.append(savepoint)
-
-    def leave(self, *, keep: bool) -> None:
-        """End the innermost transaction. The outermost one is then still to be committed."""
-        savepoint = self._levels.pop()
-        if savepoint is None:
-            if not keep:
-                self.rollback()
-        elif self._connection is not None and self._connection.in_transaction:
-            if not keep:
-                self.run(f"ROLLBACK TO {savepoint}")
-            self.run(f"RELEASE {savepoint}")
+    def _has_begun(self) -> bool:
+        return self._connection is not None and self._connection.in_transaction
 
     def wipe(self) -> None:
         """Empty the database, tables and all, in one commit of its own."""
-        assert not self._levels, "a transaction is open"
+        assert not self.in_transaction, "it can't be part of a transaction"
         connection = self._connection or self._open()
         self.rollback()
         for cursor in list(self._cursors):  # VACUUM refuses while anything is being read
@@ -225,8 +159,7 @@ class Database:
             checkpoint: Bring the WAL into the database, durably, and delete it; else it stays.
         """
         connection, self._connection = self._connection, None
-        self.is_writing = False
-        self._levels.clear()
+        self._forget()
         if connection is None:
             return
         connection.authorizer = None
@@ -261,18 +194,6 @@ class Database:
         connection.authorizer = self._authorize
         self._connection = connection
         return connection
-
-    def _begin(self) -> None:
-        if self.is_writing:
-            return
-        self._commits.begun()
-        try:
-            if not (self._connection or self._open()).in_transaction:
-                self.run("BEGIN")
-        except SqlError:
-            self._commits.undone()
-            raise
-        self.is_writing = True
 
     # Called by SQLite.
 
@@ -326,10 +247,7 @@ class Database:
         message = str(error) if offset < 0 else f"{error} at offset {offset}"
         failure = SqlError(message, code=str(apsw.mapping_result_codes[result & 0xFF]))
         failure.retryable = failure.code in _OF_THE_DISK
-        if self.is_writing and self._connection and not self._connection.in_transaction:
-            self.is_writing = False
-            self._levels = [None for _ in self._levels]
-            self._commits.lost(failure)
+        self._look_for_loss(failure)
         return failure
 
 

@@ -1,0 +1,124 @@
+"""The transactions of one database: begun by its first write, ended by `commit` or `rollback`.
+
+Transactions may be open inside it, each to be kept or undone by itself. What is committed isn't
+durable yet: making it so is somebody else's work, told through `Commits`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from typing import Final
+
+from runtime.commits import Commits
+from runtime.errors import SqlError
+
+_CONSTRAINTS_VIOLATED: Final = (
+    "Durable Object was reset and rolled back to its last known good state because the "
+    "application left the database in a state where constraints were violated: "
+)
+
+
+class Transactional(ABC):
+    """A database, as far as its transactions go.
+
+    Invariants:
+        - Object code never ends a transaction, and never runs a statement outside of one
+          that writes: the first write begins it, `commit` ends it.
+        - `Commits` hears of every transaction that writes: once when it begins, once how it ends.
+    """
+
+    wal_pages: int
+
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+        self._numbers = itertools.count()
+        self.is_writing = False
+        """Whether a transaction with at least one write is open."""
+        # What `enter` has opened: the savepoint of each, or None if it spans the transaction.
+        self._levels: list[str | None] = []
+
+    @abstractmethod
+    def run(self, statement: str) -> object:
+        """Run one statement of the runtime's own."""
+
+    @abstractmethod
+    def _has_begun(self) -> bool:
+        """Whether SQLite is in a transaction."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether an explicit transaction is open: a step's end must not commit."""
+        return bool(self._levels)
+
+    def commit(self) -> None:
+        """Commit what has been written. Nothing happens if nothing has.
+
+        Raises:
+            SqlError: If constraints are violated, or the disk refuses. All of it was undone.
+        """
+        if not self._has_begun():
+            return
+        try:
+            self.run("COMMIT")
+        except SqlError as error:
+            if self.is_writing:  # else it is lost already, and `Commits` knows
+                self.rollback()
+            if error.code == "SQLITE_CONSTRAINT":
+                raise SqlError(_CONSTRAINTS_VIOLATED + str(error)) from error
+            raise
+        if self.is_writing:
+            self.is_writing = False
+            self._commits.committed(self.wal_pages)
+
+    def rollback(self) -> None:
+        """Undo everything since the last commit."""
+        if self._has_begun():
+            self.run("ROLLBACK")
+        if self.is_writing:
+            self.is_writing = False
+            self._commits.undone()
+
+    def enter(self) -> None:
+        """Open a transaction, inside the one that is open if there is one."""
+        savepoint = None
+        if self._has_begun():
+            savepoint = f"_cf_savepoint_{next(self._numbers) % 100}"
+            self.run(f"SAVEPOINT {savepoint}")
+        self._levels.append(savepoint)
+
+    def leave(self, *, keep: bool) -> None:
+        """End the innermost transaction. The outermost one is then still to be committed."""
+        savepoint = self._levels.pop()
+        if savepoint is None:
+            if not keep:
+                self.rollback()
+        elif self._has_begun():
+            if not keep:
+                self.run(f"ROLLBACK TO {savepoint}")
+            self.run(f"RELEASE {savepoint}")
+
+    def _begin(self) -> None:
+        """Prepare for a write."""
+        if self.is_writing:
+            return
+        self._commits.begun()
+        try:
+            if not self._has_begun():
+                self.run("BEGIN")
+        except SqlError:
+            self._commits.undone()
+            raise
+        self.is_writing = True
+
+    def _look_for_loss(self, failure: SqlError) -> None:
+        """Break with the transaction if SQLite has rolled it back by itself."""
+        if self.is_writing and not self._has_begun():
+            self._levels = [None for _ in self._levels]
+            self.is_writing = False
+            self._commits.lost(failure)
+
+    def _forget(self) -> None:
+        """Take it that nothing is open."""
+        self._levels.clear()
+        self.is_writing = False
