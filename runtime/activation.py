@@ -74,6 +74,7 @@ class Activation:
         self.handlers = handlers_of(namespace.cls)
         gates = (self._input, self._output)
         self._disk = Persistence(self, path, node.journal, node.syncer, gates, vfs=node.vfs)
+        self._disk.database.statement_seconds = node.statement_seconds
         self.alarms = self._disk.alarms
         self._sections = CriticalSections(self, self._input)
         self._storage = Storage(self._disk.database, self.alarms, self)

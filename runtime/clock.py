@@ -223,6 +223,11 @@ class ManualClock:
         return True
 
 
+def monotonic() -> float:
+    """Return the seconds since some moment: real time, whatever a clock is set to."""
+    return time.monotonic()
+
+
 def moment(when: float | datetime | timedelta, now: float) -> float:
     """Return `when` in seconds since the epoch; a timedelta counts from `now`.
 

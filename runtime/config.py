@@ -53,6 +53,9 @@ class RuntimeConfig(BaseSettings):
     """How long after its last work an object stays in memory; as in the original."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """How long handlers that are under way may go on when the runtime stops."""
+    statement_seconds: float = Field(default=5.0, gt=0)
+    """How long one SQL statement of an object may run, and keep all others waiting. Then it is
+    interrupted; and if it was writing, the object is reset."""
     journal_max_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     """How much may wait for the disk; beyond that, new work is refused as overload."""
     journal_segment_bytes: int = Field(default=16 * 1024 * 1024, gt=0)

@@ -67,6 +67,7 @@ class Host:
             crowded=self._make_room,
         )
         self.debug = config.debug
+        self.statement_seconds = config.statement_seconds
         self.is_stepping = False
         self.steps = 0
         self._config = config

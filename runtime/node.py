@@ -22,6 +22,8 @@ class Node(Protocol):
     debug: bool
     vfs: str | None
     """What its databases are opened through; None for SQLite's own."""
+    statement_seconds: float
+    """How long an SQL statement of an object's code may run."""
     is_stepping: bool
     """Whether a step of any object is running: no other may begin inside it."""
     steps: int

@@ -105,6 +105,7 @@ class Persistence:
     def end_step(self) -> None:
         """Commit what a step has written, and make known what the node has to know."""
         self.commit()  # I4
+        self.database.running_since = None
         if self.database.in_transaction:
             return  # it may be undone, alarms and all
         if not (self.alarms.changed or (self._commits.count and not self._is_on_record)):

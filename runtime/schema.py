@@ -7,7 +7,8 @@ step it counts.
 
 from __future__ import annotations
 
-from typing import Final, cast
+from collections.abc import Callable
+from typing import Final, TypeAlias, cast
 
 from runtime.errors import StorageError
 from runtime.object import DurableObject
@@ -37,8 +38,13 @@ class ObjectName:
         self.is_kept = True
 
 
+Step: TypeAlias = str | Callable[[SqlStorage], None]
+
+
 def migrate(database: Database, sql: SqlStorage, cls: type[DurableObject[object]]) -> None:
     """Run the steps of ``cls.migrations`` that this database hasn't seen, each committed alone.
+
+    Their statements may take as long as they need.
 
     Raises:
         StorageError: If a step fails, or the database was migrated by newer code than this.
@@ -53,13 +59,21 @@ def migrate(database: Database, sql: SqlStorage, cls: type[DurableObject[object]
             f"{cls.__name__}: this object's schema has version {version}, made by newer code; "
             f"this code knows {len(steps)}"
         )
-    for number, step in enumerate(steps[version:], version + 1):
-        database.enter()
-        try:
-            sql.exec(step) if isinstance(step, str) else step(sql)
-            database.write(f"PRAGMA user_version = {number}")
-        except Exception as error:
-            database.leave(keep=False)
-            raise StorageError(f"{cls.__name__}: migration {number} failed: {error}") from error
-        database.leave(keep=True)
-        database.commit()
+    limit, database.statement_seconds = database.statement_seconds, None  # an index takes its time
+    try:
+        for number, step in enumerate(steps[version:], version + 1):
+            _take(database, sql, step, number, cls.__name__)
+    finally:
+        database.statement_seconds = limit
+
+
+def _take(database: Database, sql: SqlStorage, step: Step, number: int, name: str) -> None:
+    database.enter()
+    try:
+        sql.exec(step) if isinstance(step, str) else step(sql)
+        database.write(f"PRAGMA user_version = {number}")
+    except Exception as error:
+        database.leave(keep=False)
+        raise StorageError(f"{name}: migration {number} failed: {error}") from error
+    database.leave(keep=True)
+    database.commit()

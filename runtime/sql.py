@@ -1,8 +1,9 @@
 """One object's SQLite database: its file and its statements.
 
 Everything here is synchronous and runs on the event loop: with the page cache warm, a statement
-costs microseconds, and a thread to await would cost more. The database is in WAL mode, and a
-commit goes to the page cache only. The only file that imports apsw (I11).
+costs microseconds, and a thread to await would cost more; one that takes seconds is interrupted.
+The database is in WAL mode, and a commit goes to the page cache only. The only file that imports
+apsw (I11).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import apsw
 
 from runtime import regulator
 from runtime.atomicity import Transactional
-from runtime.clock import Clock
+from runtime.clock import Clock, monotonic
 from runtime.commits import Commits
 from runtime.errors import SqlError
 
@@ -34,6 +35,7 @@ _ACTIONS: Final = {
 }
 _OF_THE_DISK: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 _EPOCH: Final = 210_866_760_000_000  # 1970 as a Julian day number, in milliseconds
+_STEPS: Final = 10_000  # of SQLite's virtual machine, after which it asks about the time
 # apsw keys its statement cache by these flags too: object code never gets a statement that was
 # compiled with the runtime's rights.
 _OURS: Final = apsw.SQLITE_PREPARE_PERSISTENT
@@ -48,6 +50,11 @@ class Database(Transactional):
         self.path = path
         self.wal_pages = 0
         """How long the WAL is."""
+        self.statement_seconds: float | None = None
+        """How long a statement of the object's code may run; None for as long as it takes."""
+        self.running_since: float | None = None
+        """When it was noticed that the latest statement takes long; None if it wasn't, and again
+        when the step has ended: who reads row by row doesn't use up the time between the rows."""
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
         self._trusted = self._refused_transaction = False
@@ -74,9 +81,14 @@ class Database(Transactional):
         Returns:
             Its rows, their columns, and how many rows it changed. It has run up to its first
             row if it only reads, and to its end if it writes.
+
+        Raises:
+            SqlError: If it is refused, fails, or takes too long. If SQLite has rolled back the
+                transaction for that, `Commits` has heard of the loss.
         """
         connection = self._connection or self._open()
         self._statement, self._refused_transaction = statement, False
+        self.running_since = None
         cursor = connection.cursor()
         cursor.exec_trace = self._about_to_run
         before = connection.total_changes()
@@ -164,6 +176,7 @@ class Database(Transactional):
             return
         connection.authorizer = None
         connection.set_wal_hook(None)
+        connection.set_progress_handler(None)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if checkpoint:
@@ -187,6 +200,7 @@ class Database(Transactional):
             raise self._failure(error) from error
         connection.wal_autocheckpoint(0)
         connection.set_wal_hook(self._wrote_wal)
+        connection.set_progress_handler(self._is_too_late, _STEPS)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         for name, value in regulator.LIMITS.items():
@@ -212,6 +226,14 @@ class Database(Transactional):
             self._commits.begun()
             self._commits.committed(self.wal_pages)
         return apsw.SQLITE_OK
+
+    def _is_too_late(self) -> bool:
+        if self._trusted or self.statement_seconds is None:
+            return False
+        now = monotonic()
+        if self.running_since is None:
+            self.running_since = now
+        return now - self.running_since > self.statement_seconds
 
     def _authorize(
         self,
@@ -247,6 +269,9 @@ class Database(Transactional):
         message = str(error) if offset < 0 else f"{error} at offset {offset}"
         failure = SqlError(message, code=str(apsw.mapping_result_codes[result & 0xFF]))
         failure.retryable = failure.code in _OF_THE_DISK
+        if isinstance(error, apsw.InterruptError):
+            limit = f"{self.statement_seconds} seconds"
+            failure.args = (f"{failure}. A statement may run for {limit}: statement_seconds",)
         self._look_for_loss(failure)
         return failure
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import pytest
 
 from runtime.errors import SqlError
 from runtime.sql import Database, Row
@@ -35,3 +38,31 @@ class Ledger:
 def execute(database: Database, statement: str, *bindings: Any) -> list[Row]:
     """Run a statement of object code, and return its rows."""
     return list(database.execute(statement, bindings)[0])
+
+
+class Watch:
+    """The real time that passes while SQLite works, made by the test."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.pace = 0.0
+        """What passes from one look to the next."""
+
+    def look(self) -> float:
+        self.seconds += self.pace
+        return self.seconds
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr("runtime.sql.monotonic", watch.look)
+    return watch
+
+
+def upto(number: float) -> str:
+    """Return a query for the numbers from 1 on; with ``math.inf`` it has no end."""
+    limit = "" if number == math.inf else f"LIMIT {number}"
+    return (
+        f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n {limit}) SELECT i FROM n"
+    )

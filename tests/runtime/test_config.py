@@ -32,6 +32,7 @@ def test_everything_has_a_default() -> None:
         "debug": False,
         "idle_seconds": 10.0,
         "drain_seconds": 30.0,
+        "statement_seconds": 5.0,
         "journal_max_bytes": 64 * 1024 * 1024,
         "journal_segment_bytes": 16 * 1024 * 1024,
         "migrations": (),

@@ -7,13 +7,15 @@ from typing import ClassVar
 
 import pytest
 
-from runtime.errors import StorageError
+from runtime.errors import SqlError, StorageError
 from runtime.object import DurableObject
 from runtime.schema import ObjectName, migrate
 from runtime.sql import Database
 from runtime.statements import SqlStorage
 from runtime.tables import is_empty
-from tests.runtime.databases import Ledger
+from tests.runtime.databases import Ledger, Watch, execute, upto, watch
+
+__all__ = ["watch"]
 
 Step = str | Callable[[SqlStorage], None]
 
@@ -167,6 +169,17 @@ def test_a_wiped_object_takes_every_step_again(database: Database) -> None:
     wake(database, SEATS, ROWS)
 
     assert (columns(database), version(database)) == (["name", "row"], 2)
+
+
+def test_a_step_may_take_its_time(database: Database, watch: Watch) -> None:
+    database.statement_seconds = 5
+    watch.pace = 3600
+
+    wake(database, SEATS, f"INSERT INTO seats {upto(100_000)}")
+
+    assert database.run("SELECT count(*) FROM seats") == [(100_000,)]
+    with pytest.raises(SqlError, match="SQLITE_INTERRUPT"):
+        execute(database, f"SELECT count(*) FROM ({upto(100_000)})")
 
 
 def test_a_full_disk_in_a_step_is_told(database: Database, commits: Ledger) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing, suppress
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,9 @@ from runtime.clock import ManualClock
 from runtime.errors import ObjectReset, SqlError
 from runtime.sql import ClockVFS, Database
 from runtime.tables import is_empty
-from tests.runtime.databases import Ledger, execute
+from tests.runtime.databases import Ledger, Watch, execute, upto, watch
+
+__all__ = ["watch"]
 
 bounded = settings(max_examples=40, derandomize=True, database=None, deadline=None)
 
@@ -447,6 +450,54 @@ def test_a_cached_statement_sees_a_column_that_was_added_later(log: Database) ->
 
     rows, columns, _ = log.execute("SELECT * FROM log", ())
     assert (list(rows), columns) == ([(1, None, 5)], ("n", "note", "extra"))
+
+
+# Statements that take too long.
+
+
+@pytest.mark.parametrize("query", [f"SELECT count(*) FROM ({upto(inf)})", upto(inf)])
+def test_reading_too_long_is_interrupted_and_loses_nothing(
+    log: Database, commits: Ledger, query: str
+) -> None:
+    log.statement_seconds = 0.01
+    add(log, 1)
+
+    with pytest.raises(SqlError) as caught:
+        execute(log, query)
+    add(log, 2)
+    log.commit()
+
+    assert str(caught.value) == (
+        "interrupted: SQLITE_INTERRUPT. A statement may run for 0.01 seconds: statement_seconds"
+    )
+    assert (caught.value.code, caught.value.retryable) == ("SQLITE_INTERRUPT", False)
+    assert (numbers(log), commits.heard) == ([1, 2], ["begun", "committed"])
+
+
+def test_writing_too_long_is_interrupted_and_loses_the_transaction(
+    log: Database, commits: Ledger
+) -> None:
+    log.statement_seconds = 0.01
+    add(log, 1)
+
+    with pytest.raises(SqlError, match=r"^interrupted: SQLITE_INTERRUPT"):
+        execute(log, f"INSERT INTO log (note) {upto(inf)}")
+
+    assert (numbers(log), commits.heard) == ([], ["begun", "lost"])
+
+
+def test_a_statement_isnt_blamed_for_the_time_that_others_took(log: Database, watch: Watch) -> None:
+    log.statement_seconds = 5
+    for _ in range(3):
+        watch.seconds += 4
+        execute(log, f"SELECT count(*) FROM ({upto(10_000)})")
+
+
+def test_the_runtimes_own_statements_may_take_their_time(log: Database, watch: Watch) -> None:
+    log.statement_seconds = 5
+    watch.pace = 3600
+
+    assert log.run(f"SELECT count(*) FROM ({upto(100_000)})") == [(100_000,)]
 
 
 # Transactions within transactions.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
+from math import inf
 from typing import Any
 
 import pytest
@@ -15,9 +17,10 @@ from runtime.sql import Database
 from runtime.syncer import Syncer
 from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
+from tests.runtime.databases import Watch, upto, watch
 from tests.runtime.disk import StuckDisk, disk, turns
 
-__all__ = ["disk"]
+__all__ = ["disk", "watch"]
 
 
 class Box(DurableObject[object]):
@@ -276,6 +279,59 @@ async def test_a_full_disk_resets_the_object_even_if_its_code_caught_the_error(
     assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list()) == {
         "small": 1
     }
+
+
+async def test_a_write_that_takes_too_long_resets_the_object_whatever_its_code_caught() -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        await ctx.storage.put("synced", 1)
+        await ctx.storage.sync()
+        await ctx.storage.put("later", 1)
+        with pytest.raises(errors.SqlError, match="SQLITE_INTERRUPT"):
+            ctx.storage.sql.exec(f"INSERT INTO parents {upto(inf)}")
+        with pytest.raises(errors.SqlError, match="SQLITE_INTERRUPT"):
+            await ctx.storage.get_alarm()
+
+    async with TestRuntime(bindings={"boxes": Box}, statement_seconds=0.05) as runtime:
+        box = runtime.env.boxes.get_by_name("a")
+        with pytest.raises(errors.SqlError, match="SQLITE_INTERRUPT") as failure:
+            await runtime.run_in_durable_object(box, use)
+        keys = await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list())
+
+    assert failure.value.durable_object_reset
+    assert keys == {"synced": 1}
+
+
+async def test_a_query_isnt_blamed_for_the_time_between_its_readers_steps(
+    runtime: TestRuntime[Any], box: Any, watch: Watch
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        rows = ctx.storage.sql.exec(upto(inf))
+        for _step in range(3):
+            assert len(list(islice(rows, 10_000))) == 10_000
+            watch.seconds += 60
+            await asyncio.sleep(0)
+        with pytest.raises(errors.SqlError, match="SQLITE_INTERRUPT"):
+            for _row in rows:
+                watch.seconds += 0.001
+
+    await runtime.run_in_durable_object(box, use)
+
+
+async def test_a_query_that_takes_too_long_is_the_objects_to_handle() -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> str:
+        await ctx.storage.put("a", 1)
+        try:
+            ctx.storage.sql.exec(upto(inf)).to_array()
+        except errors.SqlError as error:
+            return str(error)
+        return "read to the end"
+
+    async with TestRuntime(bindings={"boxes": Box}, statement_seconds=0.05) as runtime:
+        box = runtime.env.boxes.get_by_name("a")
+        said = await runtime.run_in_durable_object(box, use)
+        kept = await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.get("a"))
+
+    assert (said[:29], kept) == ("interrupted: SQLITE_INTERRUPT", 1)
 
 
 async def test_delete_all_forgets_data_keys_and_alarms_and_keeps_the_schema(
