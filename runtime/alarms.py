@@ -93,7 +93,15 @@ class AlarmTable:
         return {_name(row): cast(float, row[1]) for row in rows}
 
     def set(self, name: str | None, when: float) -> None:
-        """Set the alarm, in place of the one of that name."""
+        """Set the alarm, in place of the one of that name. It is no write if that is the same."""
+        same = self._table.read(
+            "SELECT stamp FROM _cf_ALARM "
+            "WHERE name = ?1 AND scheduled = ?2 AND due = ?2 AND failure IS NULL",
+            name or _THE_ONE,
+            when,
+        )
+        if same and same[0][0] != self._running.get(name):
+            return
         stamp = random.getrandbits(62)
         self._write(
             "INSERT OR REPLACE INTO _cf_ALARM (name, scheduled, due, retries, stamp) "

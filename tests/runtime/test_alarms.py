@@ -64,6 +64,18 @@ def test_a_deleted_alarm_is_gone(alarms: AlarmTable, name: str | None) -> None:
     assert len(alarms.due()) == 1
 
 
+def test_setting_an_alarm_for_the_same_time_again_is_no_write(
+    alarms: AlarmTable, database: Database, commits: Ledger
+) -> None:
+    alarms.set(None, 100.0)
+    database.commit()
+
+    alarms.set(None, 100.0)
+
+    assert commits.heard == ["begun", "committed"]
+    assert alarms.all() == {None: 100.0}
+
+
 def test_deleting_no_alarm_is_no_write(alarms: AlarmTable, commits: Ledger) -> None:
     alarms.delete(None)
     alarms.delete("reminder")
