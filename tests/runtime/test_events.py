@@ -12,7 +12,6 @@ import pytest
 
 from runtime import AlarmInvocation, DurableObject, Request, Response, errors
 from runtime.alarms import MAX_RETRIES
-from runtime.clock import TIDY_FROM
 from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
 
@@ -126,12 +125,15 @@ async def test_a_second_alarm_replaces_the_first(runtime: TestRuntime[Any], cloc
 
 
 async def test_an_alarm_that_is_set_again_and_again_leaves_nothing_behind(
-    runtime: TestRuntime[Any], clock: Any
+    start_runtime: StartRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for seconds in range(2 * TIDY_FROM):
-        await clock.set(1000 + seconds)
+    monkeypatch.setattr("runtime.clock.TIDY_FROM", 8)
+    runtime = await start_runtime(clocks=Clock)
 
-    assert len(runtime.clock.due) <= 2 * TIDY_FROM
+    for seconds in range(64):
+        await runtime.env.clocks.get_by_name("a").set(1000 + seconds)
+
+    assert len(runtime.clock.due) <= 16
 
 
 async def test_named_alarms_ring_each_by_itself(runtime: TestRuntime[Any], clock: Any) -> None:
