@@ -28,6 +28,7 @@ _NO_ALARM_HANDLER: Final = (
     "Attempted to run a scheduled alarm without a handler, did you remember to define an alarm() "
     "method? %s"
 )
+_ALARM_TOO_LONG: Final = "Alarm exceeded its allowed execution time"
 _EVENT_TOO_LONG: Final = "Actor exceeded event execution time and was disconnected."
 
 log = logging.getLogger("runtime")
@@ -55,7 +56,8 @@ def call(life: Activation, call: Call) -> None:
 def ring(life: Activation, name: str | None) -> ObjectTask:
     """Run an alarm, if it is due by the object's own account."""
     task = life.run(_alarm(life, name), "alarm", on_done=partial(log_failure, life, "alarm"))
-    timer = life.clock.call_later(ALARM_SECONDS, task.cancel)  # it fails, and is tried again
+    # It fails then, and is tried again.
+    timer = life.clock.call_later(ALARM_SECONDS, partial(task.cancel, _ALARM_TOO_LONG))
     task.add_done_callback(lambda _: timer.cancel())
     return task
 
@@ -115,7 +117,10 @@ async def _alarm(life: Activation, name: str | None) -> None:
     clock = life.clock
     ringing = life.alarms.ring(name, clock.time())
     if ringing is None:
-        return  # the node's queue was early, or the alarm has been unset (I7)
+        # The node's queue was early, or somebody has set the machine's clock back meanwhile. The
+        # entry that has rung is gone, so the queue has to hear again how the alarms stand (I7).
+        life.alarms.changed = True
+        return
     if "alarm" not in life.handlers:
         log.warning(_NO_ALARM_HANDLER, life)
         life.alarms.succeed(ringing)

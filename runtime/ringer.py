@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from runtime.catalog import Alarms, Key
@@ -49,7 +50,8 @@ class Ringer:
             if name not in alarms:
                 self._failures.pop((key, name), None)
         for name, when in alarms.items():
-            self._set((key, name), when)
+            which = (key, name)
+            self._set(which, self._clock.call_at(when, partial(self._is_due, which)))
 
     def stop(self) -> None:
         """Ring no more: nobody is there to answer."""
@@ -69,17 +71,19 @@ class Ringer:
         failures = self._failures.get(which, 0)
         self._failures[which] = failures + 1
         delay = FIRST_RETRY_SECONDS * 2 ** min(failures, MAX_DOUBLINGS)
-        self._set(which, self._clock.time() + delay)
+        # A span, which isn't touched by somebody setting the machine's clock back.
+        self._set(which, self._clock.call_later(delay, partial(self._is_due, which)))
         self._over(which)
 
-    def _set(self, which: Which, when: float) -> None:
+    def _set(self, which: Which, timer: Timer) -> None:
         if self._is_stopped:
+            timer.cancel()
             return
         key, name = which
         timers = self._timers.setdefault(key, {})
         if name in timers:
             timers[name].cancel()
-        timers[name] = self._clock.call_at(when, lambda: self._is_due(which))
+        timers[name] = timer
 
     def _is_due(self, which: Which) -> None:
         self._due.append(which)

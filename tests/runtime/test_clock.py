@@ -227,6 +227,22 @@ async def test_system_clock_counts_a_span_even_if_the_machines_clock_is_set_back
     await asyncio.wait_for(rung.wait(), PATIENCE)
 
 
+async def test_system_clock_that_was_set_back_rings_when_it_shows_the_date_and_not_before(
+    machine: Machine,
+) -> None:
+    clock, rung, looked = SystemClock(), asyncio.Event(), asyncio.Event()
+    clock.call_at(machine.now + SOON, rung.set)
+
+    machine.now -= 3600
+    clock.call_later(5 * SOON, looked.set)
+    await asyncio.wait_for(looked.wait(), PATIENCE)
+    early = rung.is_set()
+    machine.now += 3600 + SOON
+
+    await asyncio.wait_for(rung.wait(), PATIENCE)
+    assert not early
+
+
 # The clock of tests.
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from runtime import AlarmInvocation, DurableObject, Request, Response, errors
 from runtime.alarms import MAX_RETRIES
-from runtime.testing import TestRuntime
+from runtime.testing import TestRuntime, key_of
 from tests.conftest import StartRuntime
 
 
@@ -59,6 +59,17 @@ class Clock(DurableObject[object]):
                 Clock.plan = ""
                 await self.set(100)
                 raise ValueError("after setting it anew")
+            case "delete all":
+                Clock.plan = ""
+                await self.ctx.storage.delete_all()
+            case "delete all and fail":
+                Clock.plan = ""
+                await self.ctx.storage.delete_all()
+                raise ValueError("after deleting everything")
+            case "delete all and set anew":
+                Clock.plan = ""
+                await self.ctx.storage.delete_all()
+                await self.set(10)
             case "unset":
                 await self.unset()
             case "set and unset":
@@ -290,7 +301,7 @@ async def test_an_alarm_whose_handler_is_cut_short_is_tried_again(
 
 
 async def test_an_alarm_that_never_ends_is_cut_off_after_15_minutes_and_tried_again(
-    runtime: TestRuntime[Any], clock: Any
+    runtime: TestRuntime[Any], clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     Clock.plan = "never end"
     await clock.set(0)
@@ -302,6 +313,7 @@ async def test_an_alarm_that_never_ends_is_cut_off_after_15_minutes_and_tried_ag
     assert early == 1
     assert [retries for _, retries, _ in Clock.rung] == [0, 1]
     assert await clock.get() is None
+    assert "Alarm exceeded its allowed execution time" in caplog.text
 
 
 async def test_an_alarm_that_a_crash_has_cut_short_rings_again(
@@ -315,6 +327,47 @@ async def test_an_alarm_that_a_crash_has_cut_short_rings_again(
 
     assert len(Clock.rung) in (1, 2), "at least once"
     assert await clock.get() is None
+
+
+async def test_an_alarm_that_the_nodes_queue_rings_too_early_rings_at_its_time(
+    runtime: TestRuntime[Any], clock: Any
+) -> None:
+    """As after somebody has set the machine's clock back."""
+    due = runtime.clock.time() + 100
+    await clock.set(100)
+    life = runtime.host.life_of(key_of(clock))
+    assert life is not None
+    runtime.host.alarms_set(life, {None: due - 50})
+
+    await runtime.clock.advance(60)
+    early = list(Clock.rung)
+    await runtime.clock.advance(60)
+
+    assert early == []
+    assert Clock.rung == [(due, 0, None)]
+
+
+async def test_an_alarm_is_deleted_with_everything_else_by_its_handler(
+    runtime: TestRuntime[Any], clock: Any
+) -> None:
+    for Clock.plan, rung in [("delete all", 1), ("delete all and fail", 2)]:
+        await clock.set(1)
+
+        await runtime.clock.advance(300)
+
+        assert (len(Clock.rung), await clock.all()) == (rung, {})
+
+
+async def test_an_alarm_that_is_set_after_everything_was_deleted_rings(
+    runtime: TestRuntime[Any], clock: Any
+) -> None:
+    Clock.plan = "delete all and set anew"
+    start = runtime.clock.time()
+    await clock.set(1)
+
+    await runtime.clock.advance(300)
+
+    assert [scheduled - start for scheduled, _, _ in Clock.rung] == [1, 11]
 
 
 async def test_tests_can_run_an_alarm_before_its_time(
