@@ -57,7 +57,7 @@ class Activation:
         self.id, self.namespace, self.sockets = id, namespace, sockets
         self.failure: Exception | None = None
         """Why it is broken; None while it isn't."""
-        self.is_over = False
+        self.is_over = self._is_left = False
         self.watch: Timer | None = None
         """When the node looks whether it can be evicted."""
         self.quiet_since = node.clock.time()
@@ -285,7 +285,7 @@ class Activation:
 
     def freed(self) -> None:
         """Leave the database to the next life, if this one is broken."""
-        if self.failure is None or self._disk.is_busy:
+        if self.failure is None or self._disk.is_busy or self._is_left:
             return
         self._disk.abandon()
         try:
@@ -294,6 +294,7 @@ class Activation:
             log.exception("%s can't be used until the disk lets go of what it has refused", self)
             self.clock.call_later(RETRY_SECONDS, self.freed)
         else:
+            self._is_left = True  # I1: the next life's database is not ours to close
             self.node.broke(self, is_told=self._disk.tell_rest())
 
     def settled(self, before: int) -> None:

@@ -414,6 +414,29 @@ async def test_an_object_waits_until_what_was_refused_can_be_undone(
     assert await got == 1
 
 
+async def test_i1_an_object_that_waited_to_be_undone_has_one_next_life(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used to be asked twice whether it could be undone, and got two of them."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await safe.put(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "truncate", refuse)
+        broken.append(True)
+        with pytest.raises(errors.ObjectReset):
+            await safe.put(2)
+        broken.clear()
+    await runtime.clock.advance(5)
+
+    assert await safe.get() == 1
+    assert await safe.put(4) == 4
+    await runtime.crash()
+    assert await safe.get() == 4
+
+
 async def test_abort_drops_the_step_it_is_in_while_an_earlier_commit_is_under_way(
     safe: Any, disk: StuckDisk, runtime: TestRuntime[Any]
 ) -> None:
