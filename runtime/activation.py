@@ -28,7 +28,7 @@ from runtime.schema import migrate
 from runtime.sections import CriticalSections
 from runtime.sockets import SERVICE_RESTART, SocketSet
 from runtime.storage import Storage
-from runtime.tasks import Aborted, ObjectTask, current, error_of, log, log_failure
+from runtime.tasks import Aborted, ObjectTask, current, error_of, log_failure
 from runtime.wire import copied_error
 
 RETRY_SECONDS: Final = 1.0  # after which the disk is asked again
@@ -290,8 +290,8 @@ class Activation:
         self._disk.abandon()
         try:
             self._disk.undo_lost()
-        except OSError:
-            log.exception("%s can't be used until the disk lets go of what it has refused", self)
+        except OSError as error:  # it can't be used until then
+            self.node.syncer.failed(error)
             self.clock.call_later(RETRY_SECONDS, self.freed)
         else:
             self._is_left = True  # I1: the next life's database is not ours to close

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Self
 import aiosqlite
 
 from runtime.classes import Plan
-from runtime.errors import DataFolderRefused
+from runtime.errors import DataFolderRefused, SqlError
 from runtime.tasks import spawn_outside
 
 _SCHEMA: Final = """
@@ -40,6 +40,9 @@ _SCHEMA: Final = """
     ) WITHOUT ROWID;
 """
 _THE_ONE: Final = ""  # in the table, the alarm that has no name
+
+CatalogError = aiosqlite.Error
+"""What the catalog's methods raise when it can't be read or written."""
 
 log = logging.getLogger("runtime")
 
@@ -69,9 +72,14 @@ class Catalog:
     Invariants:
         - Changes of one object are written in the order in which they were noted.
         - `flush` returns once everything noted before is durable.
+
+    Attributes:
+        failed: Called when the disk has refused a write, with the error, and with what to call
+            for another try. Without it, and after other errors, the next change tries again.
     """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
+        self.failed: Callable[[SqlError, Callable[[], object]], object] = _ignore
         self._connection = connection
         self._changes: dict[Key, Entry] = {}
         self._writing = asyncio.Lock()
@@ -84,7 +92,7 @@ class Catalog:
         try:
             await connection
             await connection.executescript(_SCHEMA)
-        except aiosqlite.Error as error:
+        except CatalogError as error:
             await connection.close()
             raise DataFolderRefused(
                 f"the catalog {path} can't be opened: {error}. Restore a backup of the data folder"
@@ -101,7 +109,7 @@ class Catalog:
             await self._connection.close()
 
     async def abandon(self) -> None:
-        """Close without writing what is left, as when the process dies. For tests."""
+        """Close without writing what is left, as when the process dies."""
         self._changes.clear()
         if self._writer is not None:
             self._writer.cancel()
@@ -110,8 +118,9 @@ class Catalog:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything noted has been written."""
-        return not self._changes and not self._writing.locked()
+        """Whether nothing is being written. What can't be written waits for another try."""
+        has_given_up = self._writer is None or self._writer.done()
+        return not self._writing.locked() and (has_given_up or not self._changes)
 
     def note(self, key: Key, name: str | None, alarms: Alarms) -> None:
         """Note that an object has storage, and all its alarms."""
@@ -134,7 +143,7 @@ class Catalog:
                 for key, entry in changes.items():
                     await self._write(key, entry)
                 await self._connection.commit()
-            except aiosqlite.Error:
+            except CatalogError:
                 self._changes = {**changes, **self._changes}
                 await self._connection.rollback()
                 raise
@@ -143,9 +152,12 @@ class Catalog:
         """Write what has been noted, and return whether that was possible."""
         try:
             await self.flush()
-        except (aiosqlite.Error, ValueError):  # the latter if it is closed
-            # Nothing is lost; the next change tries again.
-            log.exception("the catalog can't be written")
+        except (CatalogError, ValueError) as error:  # the latter if it is closed
+            failure = _failure(error)
+            if failure.retryable:
+                self.failed(failure, self._write_soon)
+            else:  # nothing is lost; the next change tries again
+                log.exception("the catalog can't be written")
             return False
         return True
 
@@ -194,18 +206,28 @@ class Catalog:
     async def ids(
         self, directory: str, *, prefix: str | None, after: str | None, limit: int
     ) -> list[tuple[str, str | None]]:
-        """Return ids and names, in the order of the ids."""
-        await self.flush()
-        rows = await self._connection.execute_fetchall(
-            "SELECT id, name FROM objects WHERE directory = ? AND id > ? "
-            "AND (? IS NULL OR substr(name, 1, length(?)) = ?) ORDER BY id LIMIT ?",
-            (directory, after or "", prefix, prefix, prefix, limit),
-        )
+        """Return ids and names, in the order of the ids.
+
+        Raises:
+            SqlError: If the catalog can't be read, or what was noted can't be written.
+        """
+        try:
+            await self.flush()
+            rows = await self._connection.execute_fetchall(
+                "SELECT id, name FROM objects WHERE directory = ? AND id > ? "
+                "AND (? IS NULL OR substr(name, 1, length(?)) = ?) ORDER BY id LIMIT ?",
+                (directory, after or "", prefix, prefix, prefix, limit),
+            )
+        except CatalogError as error:
+            raise _failure(error) from error
         return [(id, name) for id, name in rows]
 
     def _change(self, key: Key, entry: Entry) -> None:
         self._changes.pop(key, None)
         self._changes[key] = entry
+        self._write_soon()
+
+    def _write_soon(self) -> None:
         if self._writer is None or self._writer.done():
             self._writer = spawn_outside(self._write_behind())
 
@@ -230,3 +252,12 @@ class Catalog:
             "INSERT INTO alarms (directory, id, name, due) VALUES (?, ?, ?, ?)",
             [(*where, alarm or _THE_ONE, due) for alarm, due in entry.alarms.items()],
         )
+
+
+def _failure(error: Exception) -> SqlError:
+    code = getattr(error, "sqlite_errorname", None)
+    return SqlError(f"the catalog can't be used: {error}", code=code)
+
+
+def _ignore(_: SqlError, __: Callable[[], object]) -> None:
+    """Nobody knows when to try again."""

@@ -138,6 +138,7 @@ class GatedCommits:
 
 
 def _reset(error: OSError) -> ObjectReset:
-    reset = ObjectReset(f"the disk refused what this object wrote last, which is undone: {error}")
+    why = error.strerror or error  # without the file's name: this goes to clients
+    reset = ObjectReset(f"the disk refused what this object wrote last, which is undone: {why}")
     reset.retryable = True
     return reset

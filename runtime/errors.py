@@ -25,6 +25,8 @@ from typing import TypeVar
 
 E = TypeVar("E", bound=type[Exception])
 
+_OF_THE_DISK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")  # and what these begin
+
 _registered: dict[type[Exception], None] = {}
 
 
@@ -104,6 +106,8 @@ class StorageError(DurableObjectError):
 class SqlError(StorageError):
     """SQLite, or the rules around it, refused a statement. Earlier writes stand.
 
+    It is retryable where the disk is the reason.
+
     Attributes:
         code: SQLite's name of the reason, such as ``SQLITE_CONSTRAINT``, where it gave one.
     """
@@ -111,6 +115,7 @@ class SqlError(StorageError):
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(f"{message}: {code}" if code else message)
         self.code = code
+        self.retryable = (code or "").startswith(_OF_THE_DISK)
 
 
 class OutsideObject(DurableObjectError, RuntimeError):

@@ -261,6 +261,16 @@ class Host:
         """How many objects are awake, or have sockets."""
         return len(self._residents)
 
+    @property
+    def socket_count(self) -> int:
+        """How many sockets they have."""
+        return sum(len(resident.sockets) for resident in self._residents.values())
+
+    @property
+    def alarm_counts(self) -> tuple[int, int]:
+        """How many alarms are due and wait for others to end, and how many are being run."""
+        return self._ringer.waiting, self._ringer.ringing
+
     def life_of(self, key: Key) -> Activation | None:
         """Return an object's activation, if it is awake."""
         resident = self._residents.get(key)

@@ -87,6 +87,16 @@ class Journal:
         """Whether so much waits for the disk that no more work should be taken on."""
         return self._bytes > self._max_bytes
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits to become durable."""
+        return self._bytes
+
+    @property
+    def segments(self) -> int:
+        """How many segments there are."""
+        return len(self._segments)
+
     def append(self, entry: Entry, done: Done, lost: Lost) -> None:
         """Make an entry durable.
 

@@ -70,6 +70,7 @@ class Persistence:
             path, journal, self._output, lost=keeper.break_off, idle=keeper.freed
         )
         self.database = Database(path, self._commits, vfs=vfs)
+        self.database.refused = syncer.failed
         self.alarms = AlarmTable(self.database)
         self.name = ObjectName(self.database)
         self._checkpoints = Checkpoints(

@@ -43,6 +43,16 @@ class Ringer:
         """Whether no alarm is being run, or about to be."""
         return not self._due and not self._ringing
 
+    @property
+    def waiting(self) -> int:
+        """How many alarms are due and wait for others to end."""
+        return len(self._due)
+
+    @property
+    def ringing(self) -> int:
+        """How many alarms are being run."""
+        return len(self._ringing)
+
     def set(self, key: Key, alarms: Alarms) -> None:
         """Take over how all alarms of one object stand."""
         for name, timer in self._timers.pop(key, {}).items():

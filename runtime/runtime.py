@@ -7,19 +7,20 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, Generic, Self
 
 from typing_extensions import TypeVar
 
-from runtime.catalog import Catalog, Key
+from runtime.catalog import Catalog, CatalogError, Key
 from runtime.classes import plan
 from runtime.clock import Clock, SystemClock
 from runtime.config import RuntimeConfig
 from runtime.errors import DataFolderRefused
+from runtime.health import Disk, Health
 from runtime.host import Host
 from runtime.ids import IdScheme
 from runtime.namespace import DurableObjectNamespace
@@ -83,6 +84,29 @@ class Runtime(Generic[EnvT]):
             raise RuntimeError("this runtime hasn't been started: use `async with runtime:`")
         return self._env
 
+    @property
+    def health(self) -> Health:
+        """How the runtime is now. It takes longer the more objects are in memory, by little.
+
+        Raises:
+            RuntimeError: Before the ``async with`` block.
+        """
+        self.env  # noqa: B018  # raises
+        host, disk = self.host, self._disk
+        waiting, ringing = host.alarm_counts
+        return Health(
+            is_well=disk.refused_since is None,
+            refused_since=disk.refused_since,
+            reason=disk.reason,
+            uptime_seconds=self._clock.time() - self._opened_at,
+            waiting_bytes=host.journal.waiting_bytes,
+            segments=host.journal.segments,
+            objects=host.resident_count,
+            sockets=host.socket_count,
+            alarms_waiting=waiting,
+            alarms_ringing=ringing,
+        )
+
     @staticmethod
     def check_folder(config: RuntimeConfig) -> None:
         """Raise `DataFolderRefused` if a runtime couldn't start on its data folder now."""
@@ -116,29 +140,40 @@ class Runtime(Generic[EnvT]):
         async with AsyncExitStack() as failed:
             self._lock = _take(self.config.data)
             failed.callback(os.close, self._lock)
-            objects = self.config.data / "objects"
-            objects.mkdir(exist_ok=True)
-            self._catalog = await Catalog.open(self.config.data / _CATALOG)
-            failed.push_async_callback(self._catalog.close)
-            for found in await asyncio.to_thread(recover, self.config.data / "journal", objects):
-                key = Key(found.directory, found.hex)
-                if found.exists:
-                    self._catalog.note(key, found.name, found.alarms)
-                else:
-                    self._catalog.forget(key)
-            await self._catalog.flush()
-            await asyncio.to_thread(erase, self.config.data / "journal")
-            keys = await self._class_keys(objects)
+            with _refusing(self.config.data):
+                keys = await self._open_folder(failed)
             self.host = self._make_host()
+            self._disk = Disk(self.config.data, self._clock, self.host.syncer)
+            self._catalog.failed = self._disk.refused
+            self._opened_at = self._clock.time()
             self._bind(keys)
             await self.host.start()
             failed.pop_all()
+
+    async def _open_folder(self, failed: AsyncExitStack) -> dict[str, str]:
+        objects = self.config.data / "objects"
+        objects.mkdir(exist_ok=True)
+        self._catalog = await Catalog.open(self.config.data / _CATALOG)
+        failed.push_async_callback(self._catalog.abandon)
+        for found in await asyncio.to_thread(recover, self.config.data / "journal", objects):
+            key = Key(found.directory, found.hex)
+            if found.exists:
+                self._catalog.note(key, found.name, found.alarms)
+            else:
+                self._catalog.forget(key)
+        await self._catalog.flush()
+        await asyncio.to_thread(erase, self.config.data / "journal")
+        return await self._class_keys(objects)
 
     async def _close(self) -> None:
         try:
             await self._catalog.close()
             self.host.journal.erase_if_settled()
+        except (OSError, CatalogError) as error:
+            # Nothing is lost: it is in the journal, which the next start takes in.
+            log.warning("not everything could be tidied up at the end: %s", error)
         finally:
+            self._disk.close()
             self._let_go()
 
     def _let_go(self) -> None:
@@ -186,6 +221,19 @@ def _delete(objects: Path, keys: Sequence[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _refusing(data: Path) -> Iterator[None]:
+    """Say in a sentence that what is in the folder can't be read or written."""
+    try:
+        yield
+    except (OSError, CatalogError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataFolderRefused(
+            f"what is in the data folder {data} can't be used: {why}. See that its disk has space "
+            "and can be written; if that doesn't help, restore a backup"
+        ) from error
+
+
 def _take(data: Path) -> int:
     """Make the folder if need be, and keep other processes out of it."""
     try:
@@ -202,6 +250,7 @@ def _take(data: Path) -> int:
         raise DataFolderRefused(
             f"the data folder {data} is in use by process {holder}: stop that, or choose another"
         ) from error
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
+    with suppress(OSError):  # the disk may be full, and the lock holds without
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
     return lock

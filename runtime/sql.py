@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -33,7 +33,6 @@ _ACTIONS: Final = {
     for code, name in apsw.mapping_authorizer_function.items()
     if isinstance(code, int) and isinstance(name, str)
 }
-_OF_THE_DISK: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 _EPOCH: Final = 210_866_760_000_000  # 1970 as a Julian day number, in milliseconds
 _STEPS: Final = 10_000  # of SQLite's virtual machine, after which it asks about the time
 # apsw keys its statement cache by these flags too: object code never gets a statement that was
@@ -55,6 +54,8 @@ class Database(Transactional):
         self.running_since: float | None = None
         """When it was noticed that the latest statement takes long; None if it wasn't, and again
         when the step has ended: who reads row by row doesn't use up the time between the rows."""
+        self.refused: Callable[[SqlError], object] | None = None
+        """Called, on any thread, with what the disk is to blame for."""
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
         self._trusted = self._refused_transaction = False
@@ -268,10 +269,11 @@ class Database(Transactional):
         offset = getattr(error, "error_offset", -1)
         message = str(error) if offset < 0 else f"{error} at offset {offset}"
         failure = SqlError(message, code=str(apsw.mapping_result_codes[result & 0xFF]))
-        failure.retryable = failure.code in _OF_THE_DISK
         if isinstance(error, apsw.InterruptError):
             limit = f"{self.statement_seconds} seconds"
             failure.args = (f"{failure}. A statement may run for {limit}: statement_seconds",)
+        if failure.retryable and self.refused is not None:
+            self.refused(failure)
         self._look_for_loss(failure)
         return failure
 

@@ -11,9 +11,14 @@ THREADS: Final = 3  # beside the journal's own
 
 
 class Syncer:
-    """The threads that wait for the disk."""
+    """The threads that wait for the disk.
+
+    Attributes:
+        failed: Called, on any thread, with whatever error disk work ends in.
+    """
 
     def __init__(self) -> None:
+        self.failed: Callable[[Exception], object] = _ignore
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sync")
         self._urgent = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._under_way = 0
@@ -48,6 +53,7 @@ class Syncer:
                 work()
             except Exception as raised:  # whatever it is, the loop has to hear of it
                 error = raised
+                self.failed(error)
             loop.call_soon_threadsafe(finish, error)
 
         (self._urgent if is_urgent else self._pool).submit(job)
@@ -56,3 +62,7 @@ class Syncer:
         """End the threads, after the work that they have been given."""
         self._pool.shutdown()
         self._urgent.shutdown()
+
+
+def _ignore(_: Exception) -> None:
+    """Nobody needs to hear of it, besides whoever asked for the work."""

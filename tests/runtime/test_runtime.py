@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from runtime import DurableObject, Migration, Runtime, RuntimeConfig, errors
+from runtime.testing import TestRuntime
 
 
 class Game(DurableObject[object]):
@@ -136,6 +138,66 @@ async def test_the_loops_task_factory_is_put_back(tmp_path: Path) -> None:
 
     assert inside is not before
     assert loop.get_task_factory() is before
+
+
+async def test_a_catalog_with_damaged_pages_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    config = RuntimeConfig(data=tmp_path)
+    async with Runtime(config, bindings={"games": Game}) as runtime:
+        await runtime.env.games.get_by_name("a").score(5)
+    catalog = tmp_path / "catalog.sqlite"
+    first_page = catalog.read_bytes()[:4096]
+    catalog.write_bytes(first_page + b"\xff" * (catalog.stat().st_size - 4096))
+
+    with pytest.raises(errors.DataFolderRefused, match=r"malformed.*restore a backup"):
+        async with Runtime(config, bindings={"games": Game}):
+            pass
+
+
+async def test_a_disk_that_refuses_the_recovery_is_told_and_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with TestRuntime(bindings={"games": Game}, data=tmp_path) as runtime:
+        await runtime.env.games.get_by_name("a").score(5)
+        runtime.host.die()
+        await runtime._catalog.abandon()
+        runtime._let_go()
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", refuse)
+            with pytest.raises(errors.DataFolderRefused, match="No space left on device"):
+                await runtime._open()
+        await runtime._open()
+
+        assert await runtime.env.games.get_by_name("a").score(1) == 6
+
+
+async def test_an_error_of_the_applications_own_stays_what_it_is(tmp_path: Path) -> None:
+    def env(**_: object) -> object:
+        raise FileNotFoundError("mine")
+
+    with pytest.raises(FileNotFoundError, match="mine"):
+        async with Runtime(RuntimeConfig(data=tmp_path), bindings={"games": Game}, env=env):
+            pass
+
+
+async def test_a_disk_that_refuses_the_end_keeps_nobody_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    config = RuntimeConfig(data=tmp_path)
+    with monkeypatch.context() as patch:
+        async with Runtime(config, bindings={"games": Game}) as runtime:
+            await runtime.env.games.get_by_name("a").score(5)
+            patch.setattr(os, "fsync", refuse)
+    assert "not everything could be tidied up" in caplog.text
+
+    async with Runtime(config, bindings={"games": Game}) as runtime:
+        assert await runtime.env.games.get_by_name("a").score(1) == 6
 
 
 async def test_a_class_keeps_its_objects_when_it_is_renamed(tmp_path: Path) -> None:

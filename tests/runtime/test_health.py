@@ -1,0 +1,270 @@
+"""What a node says of itself, above all while its disk refuses what is written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime import DurableObject, Request, Response, Runtime, errors
+from runtime.clock import ManualClock
+from runtime.health import LOOK_SECONDS, Disk
+from runtime.syncer import Syncer
+from runtime.testing import HandshakeRefused, TestRuntime
+from tests.runtime.disk import turns
+
+
+class Note(DurableObject[Any]):
+    """Keeps a text."""
+
+    async def write(self, text: str) -> str:
+        await self.ctx.storage.put("text", text)
+        return text
+
+    async def read(self) -> str:
+        text: str = await self.ctx.storage.get("text", "")
+        return text
+
+    async def fetch(self, request: Request) -> Response:
+        assert request.web_socket is not None
+        self.ctx.storage.kv.put("visits", 1)
+        self.ctx.accept_web_socket(request.web_socket)
+        return Response.switching_protocols()
+
+
+class FullDisk:
+    """The real disk, which refuses at will to sync anything, or to grow a file."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: int | None = None
+        for name in ("pwrite", "fdatasync", "fsync"):
+            monkeypatch.setattr(os, name, self._refusing(getattr(os, name)))
+
+    def _refusing(self, really: Any) -> Any:
+        def call(*args: Any) -> Any:
+            if self.error is not None:
+                raise OSError(self.error, os.strerror(self.error), "/a/secret/place")
+            return really(*args)
+
+        return call
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    return FullDisk(monkeypatch)
+
+
+@pytest.fixture
+async def runtime() -> Any:
+    async with TestRuntime(bindings={"notes": Note}) as runtime:
+        yield runtime
+
+
+def said(log: pytest.LogCaptureFixture) -> list[str]:
+    """What the runtime has written to the log."""
+    return [record.getMessage() for record in log.records if record.name == "runtime"]
+
+
+async def test_a_runtime_that_is_well_says_so_and_counts_what_it_has(
+    runtime: TestRuntime[Any],
+) -> None:
+    note = runtime.env.notes.get_by_name("a")
+    await note.write("hello")
+    await runtime.connect(note)
+    await runtime.clock.advance(5)
+
+    health = runtime.health
+
+    assert (health.is_well, health.refused_since, health.reason) == (True, None, None)
+    assert (health.objects, health.sockets, health.segments) == (1, 1, 1)
+    assert (health.waiting_bytes, health.uptime_seconds) == (0, 5)
+    assert (health.alarms_waiting, health.alarms_ringing) == (0, 0)
+
+
+async def test_a_runtime_that_hasnt_been_started_has_no_health() -> None:
+    with pytest.raises(RuntimeError, match="hasn't been started"):
+        _ = Runtime(bindings={"notes": Note}).health
+
+
+async def test_a_refusal_is_said_once_and_its_end_once(
+    runtime: TestRuntime[Any], disk: FullDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = [runtime.env.notes.get_by_name(name) for name in "abcde"]
+    for note in notes:
+        await note.write("kept")
+
+    disk.error = errno.ENOSPC
+    since = runtime.clock.time()
+    for _ in range(10):
+        for note in notes:
+            with pytest.raises(errors.ObjectReset, match=r"No space left on device$") as refusal:
+                await note.write("refused")
+            assert refusal.value.retryable
+        await runtime.clock.advance(3)
+    assert [await note.read() for note in notes] == ["kept"] * 5
+    assert runtime.health.refused_since == since
+    assert runtime.health.reason == "No space left on device"
+    assert len(said(caplog)) == 1
+    assert "the disk refuses what objects write: No space left on device. Calls" in said(caplog)[0]
+    assert "free some space" in said(caplog)[0]
+
+    disk.error = None
+    await runtime.clock.advance(2 * LOOK_SECONDS)
+    assert runtime.health.is_well
+    assert said(caplog)[1:] == ["the disk takes what objects write again, after 32 seconds"]
+    assert await notes[0].write("after") == "after"
+    await runtime.crash()
+    assert await notes[0].read() == "after"
+
+
+async def test_a_refusal_ends_though_nobody_writes(
+    runtime: TestRuntime[Any], disk: FullDisk
+) -> None:
+    """A load balancer that was told of it sends nobody who could."""
+    note = runtime.env.notes.get_by_name("a")
+    disk.error = errno.EIO
+    with pytest.raises(errors.ObjectReset):
+        await note.write("refused")
+    await runtime.clock.advance(60)
+    assert not runtime.health.is_well
+
+    disk.error = None
+    await runtime.clock.advance(2 * LOOK_SECONDS)
+
+    assert runtime.health.is_well
+    assert list(runtime.config.data.glob("probe")) == []
+
+
+async def test_an_object_that_cant_be_undone_yet_doesnt_fill_the_log(
+    runtime: TestRuntime[Any],
+    disk: FullDisk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    notes = [runtime.env.notes.get_by_name(name) for name in "abcde"]
+    for each in notes:
+        await each.write("kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "truncate", refuse)
+        disk.error = errno.EIO
+        for note in notes:
+            with pytest.raises(errors.ObjectReset):
+                await note.write("refused")
+        await runtime.clock.advance(60)
+        assert len(said(caplog)) == 1
+    disk.error = None
+    await runtime.clock.advance(5)
+
+    assert [await note.read() for note in notes] == ["kept"] * 5
+
+
+async def test_a_handshake_that_the_disk_refuses_can_be_tried_again(
+    runtime: TestRuntime[Any], disk: FullDisk
+) -> None:
+    note = runtime.env.notes.get_by_name("a")
+    disk.error = errno.ENOSPC
+    with pytest.raises(errors.ObjectReset) as refusal:
+        await runtime.connect(note)
+    assert refusal.value.retryable
+    assert runtime.health.sockets == 0
+
+    disk.error = None
+    try:
+        await runtime.connect(note)
+    except HandshakeRefused as refused:
+        raise AssertionError("it is taken again") from refused
+    assert runtime.health.sockets == 1
+
+
+async def test_the_catalog_is_written_when_the_disk_lets_go(
+    runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    note = runtime.env.notes.get_by_name("a")
+    await note.write("first")
+    await runtime.settle()
+    catalog = runtime._catalog
+    [(pages,)] = await catalog._connection.execute_fetchall("PRAGMA page_count")
+    await catalog._connection.execute(f"PRAGMA max_page_count = {pages}")  # for SQLite, it's full
+    for number in range(200):
+        await runtime.env.notes.get_by_name(f"{number} {'x' * 200}").write("more")
+    await runtime.settle()
+    assert (runtime.health.is_well, runtime.health.reason) == (False, "No space left on device")
+    await runtime.clock.advance(30)
+    with pytest.raises(errors.SqlError, match="the catalog can't be used") as refusal:
+        await runtime.list_durable_object_ids(runtime.env.notes)
+    assert refusal.value.retryable
+    assert len(said(caplog)) == 1
+
+    await catalog._connection.execute("PRAGMA max_page_count = 100000")
+    await runtime.clock.advance(3 * LOOK_SECONDS)
+
+    assert runtime.health.is_well
+    with closing(sqlite3.connect(runtime.config.data / "catalog.sqlite")) as file:
+        assert file.execute("SELECT count(*) FROM objects").fetchone() == (201,)
+
+
+async def test_what_sqlite_says_of_the_disk_counts(runtime: TestRuntime[Any]) -> None:
+    note = runtime.env.notes.get_by_name("a")
+    await note.write("kept")
+
+    async def fill(note: Note, ctx: Any) -> None:
+        database = ctx.storage._database
+        [(pages,)] = database.run("PRAGMA page_count")
+        database.run(f"PRAGMA max_page_count = {pages}")
+        ctx.storage.sql.exec("CREATE TABLE t (content)")
+        for _ in range(10):
+            ctx.storage.sql.exec("INSERT INTO t VALUES (randomblob(4000))")
+
+    with pytest.raises(errors.SqlError, match="SQLITE_FULL") as refusal:
+        await runtime.run_in_durable_object(note, fill)
+    assert refusal.value.retryable
+    await runtime.settle()
+    assert runtime.health.reason == "No space left on device"
+    await runtime.clock.advance(3 * LOOK_SECONDS)
+    assert runtime.health.is_well
+
+
+@pytest.mark.parametrize("error", [errors.StorageError("mine"), ValueError("mine")])
+async def test_an_error_that_isnt_the_disks_is_none_of_its(
+    folder: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    syncer = Syncer()
+    clock = ManualClock(turns)
+    disk = Disk(folder, clock, syncer)
+
+    disk.refused(error)
+
+    assert (disk.refused_since, len(said(caplog)), len(clock.due)) == (None, 0, 0)
+    disk.close()
+    syncer.shut_down()
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EDQUOT, "raise its quota"),
+        (errno.EMFILE, "let the server have more open files"),
+        (errno.EROFS, "make the disk writable"),
+        (errno.EIO, "look after the disk"),
+    ],
+)
+async def test_it_says_what_to_do(
+    folder: Path, caplog: pytest.LogCaptureFixture, number: int, advice: str
+) -> None:
+    syncer = Syncer()
+    disk = Disk(folder, ManualClock(turns), syncer)
+
+    disk.refused(OSError(number, os.strerror(number), "/a/secret/place"))
+
+    assert advice in said(caplog)[0]
+    assert "secret" not in f"{said(caplog)[0]} {disk.reason}"
+    disk.close()
+    syncer.shut_down()
