@@ -20,6 +20,7 @@ from runtime.classes import Plan
 from runtime.errors import DataFolderRefused, SqlError
 from runtime.tasks import spawn_outside
 
+VERSION: Final = 1  # of what follows; 0 was the same, and didn't say so
 _SCHEMA: Final = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -87,16 +88,25 @@ class Catalog:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open the catalog, and make it if there is none."""
+        """Open the catalog. Make it if there is none, and bring an older one up to date.
+
+        Raises:
+            DataFolderRefused: If it can't be opened, or is one of a newer version.
+        """
         connection = aiosqlite.connect(path)
         try:
             await connection
-            await connection.executescript(_SCHEMA)
+            version = await _bring_up_to_date(connection)
         except CatalogError as error:
             await connection.close()
             raise DataFolderRefused(
                 f"the catalog {path} can't be opened: {error}. Restore a backup of the data folder"
             ) from error
+        if version > VERSION:
+            await connection.close()
+            raise DataFolderRefused(
+                f"the catalog {path} was written by a newer version; use that one, or a backup"
+            )
         return cls(connection)
 
     async def close(self) -> None:
@@ -252,6 +262,17 @@ class Catalog:
             "INSERT INTO alarms (directory, id, name, due) VALUES (?, ?, ?, ?)",
             [(*where, alarm or _THE_ONE, due) for alarm, due in entry.alarms.items()],
         )
+
+
+async def _bring_up_to_date(connection: aiosqlite.Connection) -> int:
+    """Make what isn't there, and return the version; of a newer one nothing is touched."""
+    [(version,)] = await connection.execute_fetchall("PRAGMA user_version")
+    if version > VERSION:
+        return int(version)
+    await connection.executescript(_SCHEMA)
+    if version < VERSION:
+        await connection.execute(f"PRAGMA user_version = {VERSION}")
+    return VERSION
 
 
 def _failure(error: Exception) -> SqlError:

@@ -12,8 +12,9 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from runtime.catalog import Alarms, Catalog, Key
+from runtime.catalog import VERSION, Alarms, Catalog, Key
 from runtime.classes import Plan
+from runtime.errors import DataFolderRefused
 
 ROOM = "Room"
 
@@ -401,3 +402,47 @@ async def test_the_name_of_a_deleted_class_is_no_pattern(catalog: Catalog) -> No
 
     assert len(await names(catalog, "ChatsRoom@eu")) == 1
     assert await names(catalog, "Chat_Room@eu") == {}
+
+
+# Versions.
+
+
+def version_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as file:
+        version: int = file.execute("PRAGMA user_version").fetchone()[0]
+        return version
+
+
+def set_version(path: Path, version: int) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"PRAGMA user_version = {version}")
+
+
+async def test_a_catalog_says_which_version_it_is(catalog: Catalog, path: Path) -> None:
+    await catalog.close()
+
+    assert version_of(path) == VERSION
+
+
+async def test_a_catalog_that_didnt_say_its_version_goes_on(path: Path) -> None:
+    async with opened(path) as catalog:
+        catalog.note(key("aa"), "gala", {None: 1.0})
+        await catalog.flush()
+    set_version(path, 0)
+
+    async with opened(path) as catalog:
+        assert await catalog.alarms() == [(key("aa"), "gala", None, 1.0)]
+
+    assert version_of(path) == VERSION
+
+
+async def test_a_catalog_of_a_newer_version_is_refused_and_not_touched(path: Path) -> None:
+    async with opened(path):
+        pass
+    set_version(path, VERSION + 1)
+    before = path.read_bytes()
+
+    with pytest.raises(DataFolderRefused, match="written by a newer version; use that one"):
+        await Catalog.open(path)
+
+    assert path.read_bytes() == before
