@@ -113,6 +113,8 @@ class Evictions:
     def _reopen(self, resident: Resident) -> None:
         resident.is_closing = False
         while resident.waiting and not resident.is_closing:
+            if resident.life is not None and resident.life.failure is not None:
+                return  # one of them broke it: those behind are for the life after
             event, refuse = resident.waiting.popleft()
             if self._house.is_draining:
                 refuse(ShuttingDown(STOPPING, durable_object_id=resident.key.hex))

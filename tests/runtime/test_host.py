@@ -222,6 +222,23 @@ async def test_a_call_that_is_queued_when_its_object_is_reset_reaches_the_next_l
     assert runtime.host.resident_count == 2
 
 
+async def test_calls_behind_one_that_breaks_a_waking_object_reach_its_next_life(
+    runtime: TestRuntime[Any],
+) -> None:
+    shelf = runtime.env.shelves.get_by_name("a")
+    await shelf.put("jar")
+    await runtime.settle()
+    life = runtime.host.life_of(key_of(shelf))
+    assert life is not None
+
+    runtime.host.evict(life)
+    calls = [shelf.put("lamp"), shelf.drop(), shelf.get()]  # they wait until it is closed
+    *broken, found = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [str(answer) for answer in broken] == ["dropped"] * 2
+    assert found == "lamp"
+
+
 async def test_code_left_over_from_a_life_that_is_over_doesnt_run(
     runtime: TestRuntime[Any],
 ) -> None:
