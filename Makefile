@@ -1,10 +1,11 @@
 # Work that is done once leaves a stamp and is redone only when its lock file changes.
 
-HOST  = 127.0.0.1
-PORT  = 8000
-DATA  = data
-BENCH =
-ARGS  =
+HOST   = 127.0.0.1
+PORT   = 8000
+DATA   = data
+BENCH  =
+ROUNDS = 3000
+ARGS   =
 
 PY = .venv/bin/python
 SCRIPTS = htmx.min.js ext/hx-ws.min.js ext/hx-upsert.min.js
@@ -18,7 +19,7 @@ install = echo "Installing $(1) ..."; \
 	|| { cat .venv/pip.log >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format types bench assets lock clean
+.PHONY: help run test lint format types soak bench assets lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -44,8 +45,11 @@ format: .venv/.dev ## Fix style and format in place
 types: .venv/.dev ## Check types
 	$(PY) -m mypy
 
-bench: .venv/.dev ## Measure (BENCH=W1 for one workload)
-	@$(PY) -m benchmarks $(BENCH)
+soak: .venv/.dev ## Kill a process under load, again and again (ROUNDS; ARGS=--json)
+	@$(PY) -m tests.crash --rounds '$(ROUNDS)' $(ARGS)
+
+bench: .venv/.dev ## Measure (BENCH=W1 for one workload; ARGS=--json)
+	@$(PY) -m benchmarks $(BENCH) $(ARGS)
 
 assets: static/vendor/.stamp ## Fetch the browser's scripts
 

@@ -1,0 +1,1 @@
+"""A process under load, killed again and again: what it has said stays true."""
