@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+from runtime.pins import unless_pinned
 from runtime.records import Entry, Header, encode
 from runtime.segments import Index, erase, path_of_segment, sync_folder, write_all
 from runtime.syncer import Syncer
@@ -51,7 +52,7 @@ class Journal:
         - At most one sync is under way: a record is written when the one before is durable.
         - Entries become durable in the order in which they came; if one is lost, so are those
           behind it.
-        - A segment is there for as long as a database needs it.
+        - A segment is there for as long as a database needs it, or a backup.
 
     Args:
         folder: Where its segments go.
@@ -126,14 +127,20 @@ class Journal:
 
     def surplus(self) -> Collection[str]:
         """Return the databases that are to be settled because there are too many segments."""
-        return tuple(self._segments[0].unsettled) if len(self._segments) > SEGMENTS else ()
+        # Those that only a pin keeps don't count.
+        needed = list(itertools.dropwhile(lambda each: not each.unsettled, self._segments))
+        return tuple(needed[0].unsettled) if len(needed) > SEGMENTS else ()
 
     def erase_if_settled(self) -> None:
-        """Delete it, with nothing under way, unless recovery needs it: a database isn't settled."""
-        if not any(segment.unsettled for segment in self._segments):
-            self._writer.close()
-            self._writer.sync_folders(_folders(self._segments))
-            erase(self._writer.folder)
+        """Delete it, with nothing under way, unless it is needed.
+
+        Recovery needs it if a database isn't settled, a backup while it holds a pin.
+        """
+        with unless_pinned(self._writer.folder.parent) as may_delete:
+            if may_delete and not any(segment.unsettled for segment in self._segments):
+                self._writer.close()
+                self._writer.sync_folders(_folders(self._segments))
+                erase(self._writer.folder)
 
     def close(self) -> None:
         """End it. What waits is never heard of again."""
@@ -236,7 +243,6 @@ class _Writer:
             self.folder.mkdir(exist_ok=True)
             sync_folder(self.folder.parent)
         number = self.number + 1
-        oldest = kept or number
         header = Header(number, self._sequence, previous_end=self._size).encode()
         path = path_of_segment(self.folder, number)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -249,10 +255,12 @@ class _Writer:
         self.close()
         # From here on its number is taken: the index may name it even if writing that fails.
         self._descriptor, self._size, self.number = descriptor, len(header), number
-        Index(oldest, number).write(self.folder)
-        while self.oldest < oldest:
-            path_of_segment(self.folder, self.oldest).unlink(missing_ok=True)
-            self.oldest += 1
+        with unless_pinned(self.folder.parent) as may_delete:
+            oldest = (kept or number) if may_delete else self.oldest
+            Index(oldest, number).write(self.folder)
+            while self.oldest < oldest:
+                path_of_segment(self.folder, self.oldest).unlink(missing_ok=True)
+                self.oldest += 1
 
     def _give_up_segment(self) -> None:
         # The next segment will say where this one ends. Until then a crash might bring back what

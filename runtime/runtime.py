@@ -25,6 +25,7 @@ from runtime.host import Host
 from runtime.ids import IdScheme
 from runtime.namespace import DurableObjectNamespace
 from runtime.object import check_class
+from runtime.pins import break_pins
 from runtime.recovery import recover
 from runtime.segments import erase
 from runtime.sql import ClockVFS
@@ -141,6 +142,8 @@ class Runtime(Generic[EnvT]):
             self._lock = _take(self.config.data)
             failed.callback(os.close, self._lock)
             with _refusing(self.config.data):
+                starting = break_pins(self.config.data)
+                failed.callback(os.close, starting)
                 keys = await self._open_folder(failed)
             self.host = self._make_host()
             self._disk = Disk(self.config.data, self._clock, self.host.syncer)
@@ -148,6 +151,7 @@ class Runtime(Generic[EnvT]):
             self._opened_at = self._clock.time()
             self._bind(keys)
             await self.host.start()
+            os.close(starting)
             failed.pop_all()
 
     async def _open_folder(self, failed: AsyncExitStack) -> dict[str, str]:
