@@ -152,7 +152,7 @@ KINDS: Final = {
     "undone": 2,
     "dropped": 1,
     "clear": 4,
-    "soon": 4,
+    "soon": 8,
     "tell": 5,
     "read": 14,
 }
@@ -181,7 +181,7 @@ async def client(things: Any, life: int, number: int) -> None:
                 case "clear":
                     position = await thing.clear()
                 case "soon":
-                    position = await thing.soon(rng.random() / 3)
+                    position = await thing.soon(rng.random())
                 case "tell":
                     position = await thing.tell(token, str(rng.randrange(OBJECTS)))
         except errors.ShuttingDown:
