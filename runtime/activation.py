@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from runtime.clock import Clock, Timer
 from runtime.errors import ObjectReset, OutsideObject, StorageError
-from runtime.gates import InputGate, OutputGate
+from runtime.gates import Call, InputGate, OutputGate
 from runtime.ids import ObjectId
 from runtime.namespace import DurableObjectNamespace, Reply
 from runtime.node import Node
@@ -265,13 +265,13 @@ class Activation:
                 self.node.became_quiet(self)
 
     def release_call(self, call: Callable[[], object]) -> None:
-        self._send("a call to another object", call)
+        self._send("a call to another object", self._output.send, call)
 
-    def _send(self, what: str, message: Callable[[], object]) -> None:
+    def _send(self, what: str, send: Callable[[Call], object], message: Call) -> None:
         self.check()
         if (deadlock := self._deadlock(what)) is not None:
             raise deadlock
-        self._output.send(message)
+        send(message)
 
     def _deadlock(self, what: str) -> StorageError | None:
         if self._disk.is_unfinished():
@@ -329,7 +329,7 @@ class Activation:
     def durable(self) -> Awaitable[None]:
         self._disk.commit()
         durable = Reply()
-        self._send("sync()", partial(durable.answer, None))
+        self._send("sync()", self._disk.when_durable, partial(durable.answer, None))
         return durable
 
     def block(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,12 @@ class Commits(Protocol):
     def begun(self) -> None:
         """A transaction is about to write for the first time. May raise to refuse it."""
 
+    def confirmed(self) -> None:
+        """From now on it holds something that messages have to wait for."""
+
+    def unconfirmed(self) -> None:
+        """No more: that was rolled back, and the rest needn't be waited for."""
+
     def committed(self, wal_pages: int) -> None:
         """It is in the WAL, which is so long now: written, and not yet durable."""
 
@@ -34,8 +40,8 @@ class Commits(Protocol):
 class GatedCommits:
     """Brings a database's commits to the journal, and ties them to its object's output gate (I3).
 
-    A transaction locks the gate when it begins to write, and its lock is released when it has
-    become durable, or has turned out to be nothing.
+    A transaction locks the gate when it makes its first confirmed write, and its lock is released
+    when it has become durable, or has turned out to be nothing.
 
     Args:
         path: The database.
@@ -61,6 +67,9 @@ class GatedCommits:
         self._tail = wal.Tail(path)
         self._lock: Lock | None = None
         self._under_way = 0
+        self._after_latest: list[
+            Callable[[], object]
+        ] = []  # what is to be called when it's durable
         self._durable_end: int | None = None
         self._unread = 0  # commits that couldn't be read back, all of them the last ones
         self.count = 0
@@ -77,7 +86,15 @@ class GatedCommits:
         return self._durable_end is not None or bool(self._unread)
 
     def begun(self) -> None:
-        self._lock = self._output.lock()
+        self._lock = Lock(self._output)
+
+    def confirmed(self) -> None:
+        assert self._lock is not None, "a transaction that hasn't begun"
+        self._output.hold(self._lock)
+
+    def unconfirmed(self) -> None:
+        self.undone()
+        self.begun()
 
     def committed(self, wal_pages: int) -> None:
         lock, self._lock = self._lock, None
@@ -98,9 +115,9 @@ class GatedCommits:
             return
         entry = Entry(Kind.COMMIT, self._name, frames.page_size, frames.content)
         self._under_way += 1
-        self._journal.append(
-            entry, partial(self._durable, lock), partial(self._refused, frames.begin)
-        )
+        self._after_latest = []
+        done = partial(self._durable, lock, self._after_latest)
+        self._journal.append(entry, done, partial(self._refused, frames.begin))
 
     def undone(self) -> None:
         lock, self._lock = self._lock, None
@@ -110,6 +127,17 @@ class GatedCommits:
     def lost(self, error: SqlError) -> None:
         self._lock = None
         self._lost(error)
+
+    def when_durable(self, callback: Callable[[], object]) -> None:
+        """Call back once all commits so far are durable: now, if they are; never, if one is lost.
+
+        Unlike a message at the output gate, it waits for unconfirmed ones too, and not for a
+        transaction that is still open.
+        """
+        if self._under_way:
+            self._after_latest.append(callback)
+        elif not self.have_lost:
+            callback()
 
     def close(self) -> None:
         """Let go of the WAL."""
@@ -122,9 +150,12 @@ class GatedCommits:
         if self._durable_end is not None:
             wal.cut(self._path, self._durable_end)
 
-    def _durable(self, lock: Lock) -> None:
+    def _durable(self, lock: Lock, after: Sequence[Callable[[], object]]) -> None:
         self._under_way -= 1
         lock.release()
+        for callback in after:
+            if not self._output.is_broken:
+                callback()
         if not self._under_way:
             self._idle()
 

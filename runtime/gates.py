@@ -172,12 +172,21 @@ class OutputGate:
         """Whether nothing is held back."""
         return not self._queue
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a write was lost."""
+        return self._broken
+
     def lock(self) -> Lock:
         """Shut the gate for all messages to come, until the lock is released."""
         lock = Lock(self)
+        self.hold(lock)
+        return lock
+
+    def hold(self, lock: Lock) -> None:
+        """Shut the gate with a lock that has been made for it."""
         if not self._broken:
             self._queue.append(lock)
-        return lock
 
     def send(self, message: Call) -> None:
         """Call `message` as soon as every write made so far is durable: now, if they are."""

@@ -74,7 +74,7 @@ class Persistence:
         self.alarms = AlarmTable(self.database)
         self.name = ObjectName(self.database)
         self._checkpoints = Checkpoints(
-            self.database, syncer, gate, self._output.send, self._checkpointed
+            self.database, syncer, gate, self._commits.when_durable, self._checkpointed
         )
         self._is_on_record = False
         self._untold: Alarms | None = None
@@ -95,8 +95,12 @@ class Persistence:
         return bool(self._commits.count) and is_empty(self.database)
 
     def is_unfinished(self) -> bool:
-        """Whether an explicit transaction is open that has written."""
-        return self.database.in_transaction and self.database.is_writing
+        """Whether an explicit transaction is open that messages have to wait for."""
+        return self.database.in_transaction and self.database.is_confirmed
+
+    def when_durable(self, callback: Callable[[], object]) -> None:
+        """Call back once all commits so far are durable, and never if one is lost."""
+        self._commits.when_durable(callback)
 
     def commit(self) -> None:
         """Commit what was written, unless an explicit transaction is open. Breaks if that fails."""
@@ -122,7 +126,7 @@ class Persistence:
         alarms, self.alarms.changed = self.alarms.due(), False
         self._untold = alarms
         self._keeper.alarms_set(alarms)
-        self._output.send(partial(self._tell, alarms))
+        self.when_durable(partial(self._tell, alarms))
 
     def tell_rest(self) -> bool:
         """Say what was held back when the object broke, with all commits durable or lost.
@@ -144,7 +148,8 @@ class Persistence:
     def keep_name(self) -> None:
         """Write the object's name with whatever else is being written."""
         if self._keeper.id.name is not None and not self.name.is_kept:
-            self.name.keep(self._keeper.id.name)
+            with self.database.unconfirmed():  # the rest says whether it is to be waited for
+                self.name.keep(self._keeper.id.name)
 
     def checkpoint_if_due(self) -> None:
         """Shorten the WAL, if it is long."""

@@ -225,6 +225,7 @@ class Database(Transactional):
         self.wal_pages = pages
         if not self.is_writing:  # something SQLite commits by itself, such as PRAGMA optimize
             self._commits.begun()
+            self._commits.confirmed()
             self._commits.committed(self.wal_pages)
         return apsw.SQLITE_OK
 

@@ -1,15 +1,20 @@
 """What one object remembers: keys and values, SQL, transactions, alarms.
 
 The asynchronous methods are the original's; none of them waits, except `Storage.sync` and
-`Storage.transaction`. Writes need no awaiting to be safe either: what is written without
-yielding to the loop commits together (I4), and nothing that may reveal it leaves before it is
-durable (I3).
+`Storage.transaction`, so there is nothing that ``allow_concurrency`` or ``no_cache`` could change.
+Writes need no awaiting to be safe either: what is written without yielding to the loop commits
+together (I4), and nothing that may reveal it leaves before it is durable (I3).
+
+`allow_unconfirmed` takes that back for one write: messages don't wait for it. Losing it resets the
+object all the same. If anything else is written in the same transaction, SQL included, messages
+wait for all of it.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
@@ -22,6 +27,8 @@ from runtime.statements import SqlStorage
 from runtime.transactions import Transaction
 
 MAX_KEYS: Final = 128  # in one get_many, put_many or delete_many
+
+_CONFIRMED: Final = nullcontext()
 
 T = TypeVar("T")
 
@@ -82,17 +89,23 @@ class Storage:
         found = ((key, self.kv.get(key, missing)) for key in sorted(set(keys)))
         return {key: value for key, value in found if value is not missing}
 
-    async def put(self, key: str, value: Any) -> None:
+    async def put(self, key: str, value: Any, *, allow_unconfirmed: bool = False) -> None:
         """Keep a copy of `value` under `key`.
+
+        Args:
+            allow_unconfirmed: Let messages leave before the write is durable.
 
         Raises:
             TypeError: If the value is None, or none that can be stored. Nothing was written.
         """
         if value is None:
             raise TypeError("put() called with None: a missing key reads as None, so delete() it")
-        self.kv.put(key, value)
+        with self._write(allow_unconfirmed):
+            self.kv.put(key, value)
 
-    async def put_many(self, entries: Mapping[str, Any]) -> None:
+    async def put_many(
+        self, entries: Mapping[str, Any], *, allow_unconfirmed: bool = False
+    ) -> None:
         """Keep up to 128 values, all or none of them. A value of None is left out."""
         if not isinstance(entries, Mapping):
             raise TypeError(f"put_many() takes a mapping of keys to values, not {entries!r}")
@@ -103,16 +116,19 @@ class Storage:
                 if value is not None:
                     self.kv.put(key, value)
 
-        self.transaction_sync(put_all)
+        with self._write(allow_unconfirmed):
+            self.transaction_sync(put_all)
 
-    async def delete(self, key: str) -> bool:
+    async def delete(self, key: str, *, allow_unconfirmed: bool = False) -> bool:
         """Forget `key`, and return whether there was such a key."""
-        return self.kv.delete(key)
+        with self._write(allow_unconfirmed):
+            return self.kv.delete(key)
 
-    async def delete_many(self, keys: Sequence[str]) -> int:
-        """Forget up to 128 keys, and return how many there were."""
+    async def delete_many(self, keys: Sequence[str], *, allow_unconfirmed: bool = False) -> int:
+        """Forget up to 128 keys, all or none of them, and return how many there were."""
         _limit(keys)
-        return sum(self.kv.delete(key) for key in set(keys))
+        with self._write(allow_unconfirmed):
+            return self.transaction_sync(lambda: sum(map(self.kv.delete, set(keys))))
 
     async def list(
         self,
@@ -203,8 +219,14 @@ class Storage:
         return result
 
     async def sync(self) -> None:
-        """Return once all writes made so far are durable."""
+        """Return once all writes made so far are durable, the unconfirmed ones too.
+
+        Raises:
+            StorageError: Inside a transaction that has written.
+        """
         self._around.check()
+        if self._database.in_transaction:
+            self._database.confirm()  # to wait for that is refused, and doesn't end too early
         await self._around.durable()
 
     # Alarms.
@@ -218,7 +240,11 @@ class Storage:
         return self._alarms.get(name)
 
     async def set_alarm(
-        self, when: float | datetime | timedelta, *, name: str | None = None
+        self,
+        when: float | datetime | timedelta,
+        *,
+        name: str | None = None,
+        allow_unconfirmed: bool = False,
     ) -> None:
         """Have `alarm` called at `when`: at least once, and never before.
 
@@ -228,6 +254,7 @@ class Storage:
         Args:
             when: Seconds since the epoch, an aware datetime, or a timedelta from now. What is
                 past counts as now.
+            allow_unconfirmed: Let messages leave before it is durable that the alarm is set.
 
         Raises:
             TypeError: If that is no such time, or the class has no `alarm` method.
@@ -245,17 +272,24 @@ class Storage:
         time = moment(when, now)
         if time <= 0:
             raise TypeError("set_alarm() cannot be called with an alarm time <= 0")
-        self._alarms.set(name, max(time, now))
+        with self._write(allow_unconfirmed):
+            self._alarms.set(name, max(time, now))
 
-    async def delete_alarm(self, *, name: str | None = None) -> None:
+    async def delete_alarm(
+        self, *, name: str | None = None, allow_unconfirmed: bool = False
+    ) -> None:
         """Unset the alarm, or the one that waits for its next try."""
         self._around.check()
-        self._alarms.delete(name)
+        with self._write(allow_unconfirmed):
+            self._alarms.delete(name)
 
     async def list_alarms(self) -> dict[str | None, float]:
         """Return all alarms that are set, with their times; the one without a name under None."""
         self._around.check()
         return self._alarms.all()
+
+    def _write(self, allow_unconfirmed: bool) -> AbstractContextManager[None]:
+        return self._database.unconfirmed() if allow_unconfirmed else _CONFIRMED
 
 
 def _limit(keys: Sequence[str] | Mapping[str, Any]) -> None:

@@ -27,21 +27,23 @@ class Transaction:
         """As `Storage.get_many`."""
         return await self._open("get").get_many(keys)
 
-    async def put(self, key: str, value: Any) -> None:
+    async def put(self, key: str, value: Any, *, allow_unconfirmed: bool = False) -> None:
         """As `Storage.put`."""
-        await self._open("put").put(key, value)
+        await self._open("put").put(key, value, allow_unconfirmed=allow_unconfirmed)
 
-    async def put_many(self, entries: Mapping[str, Any]) -> None:
+    async def put_many(
+        self, entries: Mapping[str, Any], *, allow_unconfirmed: bool = False
+    ) -> None:
         """As `Storage.put_many`."""
-        await self._open("put").put_many(entries)
+        await self._open("put").put_many(entries, allow_unconfirmed=allow_unconfirmed)
 
-    async def delete(self, key: str) -> bool:
+    async def delete(self, key: str, *, allow_unconfirmed: bool = False) -> bool:
         """As `Storage.delete`."""
-        return await self._open("delete").delete(key)
+        return await self._open("delete").delete(key, allow_unconfirmed=allow_unconfirmed)
 
-    async def delete_many(self, keys: Sequence[str]) -> int:
+    async def delete_many(self, keys: Sequence[str], *, allow_unconfirmed: bool = False) -> int:
         """As `Storage.delete_many`."""
-        return await self._open("delete").delete_many(keys)
+        return await self._open("delete").delete_many(keys, allow_unconfirmed=allow_unconfirmed)
 
     async def list(self, **options: Any) -> dict[str, Any]:
         """As `Storage.list`."""
@@ -52,14 +54,22 @@ class Transaction:
         return await self._open("get_alarm").get_alarm(name=name)
 
     async def set_alarm(
-        self, when: float | datetime | timedelta, *, name: str | None = None
+        self,
+        when: float | datetime | timedelta,
+        *,
+        name: str | None = None,
+        allow_unconfirmed: bool = False,
     ) -> None:
         """As `Storage.set_alarm`."""
-        await self._open("set_alarm").set_alarm(when, name=name)
+        storage = self._open("set_alarm")
+        await storage.set_alarm(when, name=name, allow_unconfirmed=allow_unconfirmed)
 
-    async def delete_alarm(self, *, name: str | None = None) -> None:
+    async def delete_alarm(
+        self, *, name: str | None = None, allow_unconfirmed: bool = False
+    ) -> None:
         """As `Storage.delete_alarm`."""
-        await self._open("delete_alarm").delete_alarm(name=name)
+        storage = self._open("delete_alarm")
+        await storage.delete_alarm(name=name, allow_unconfirmed=allow_unconfirmed)
 
     def rollback(self) -> None:
         """Undo all of it now. The closure goes on, and its result is still returned.

@@ -16,6 +16,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.is_awaited = False
         self.losses: list[SqlError] = []
         self.refusal: Exception | None = None
 
@@ -23,6 +24,15 @@ class Ledger:
         if self.refusal is not None:
             raise self.refusal
         self.heard.append("begun")
+        self.is_awaited = False
+
+    def confirmed(self) -> None:
+        assert not self.is_awaited, "heard twice"
+        self.is_awaited = True
+
+    def unconfirmed(self) -> None:
+        assert self.is_awaited, "heard for nothing"
+        self.is_awaited = False
 
     def committed(self, wal_pages: int) -> None:
         self.heard.append("committed")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import islice
 from math import inf
 from typing import Any
@@ -15,7 +18,7 @@ from runtime.checkpoints import Checkpoints
 from runtime.gates import InputGate, OutputGate
 from runtime.sql import Database
 from runtime.syncer import Syncer
-from runtime.testing import TestRuntime
+from runtime.testing import TestRuntime, key_of
 from tests.conftest import StartRuntime
 from tests.runtime.databases import Watch, upto, watch
 from tests.runtime.disk import StuckDisk, disk, turns
@@ -33,6 +36,16 @@ class Box(DurableObject[object]):
 
     async def touch(self) -> str:
         return "touched"
+
+    async def write(self, *ways: str) -> None:
+        for way in ways:
+            if way == "sql":
+                self.ctx.storage.sql.exec("INSERT INTO parents DEFAULT VALUES")
+            else:
+                await self.ctx.storage.put(way, 1, allow_unconfirmed=way == "unconfirmed")
+
+    async def alarm(self, _: Any) -> None:
+        """Make it possible to set one."""
 
     async def apply(self, function: Callable[[], Any]) -> Any:
         return await function()
@@ -383,6 +396,172 @@ async def test_sync_returns_when_what_was_written_is_durable(
     assert synced == ["now"]
 
 
+async def _put(ctx: DurableObjectState) -> None:
+    await ctx.storage.put("b", 2, allow_unconfirmed=True)
+
+
+async def _put_many(ctx: DurableObjectState) -> None:
+    await ctx.storage.put_many({"b": 2, "c": 3}, allow_unconfirmed=True)
+
+
+async def _delete(ctx: DurableObjectState) -> None:
+    assert await ctx.storage.delete("a", allow_unconfirmed=True)
+
+
+async def _delete_many(ctx: DurableObjectState) -> None:
+    assert await ctx.storage.delete_many(["a", "b"], allow_unconfirmed=True) == 1
+
+
+async def _set_alarm(ctx: DurableObjectState) -> None:
+    await ctx.storage.set_alarm(timedelta(days=2), allow_unconfirmed=True)
+
+
+async def _delete_alarm(ctx: DurableObjectState) -> None:
+    await ctx.storage.delete_alarm(allow_unconfirmed=True)
+
+
+async def _in_transaction(ctx: DurableObjectState) -> None:
+    async def closure(txn: Any) -> None:
+        await txn.put("b", 2, allow_unconfirmed=True)
+        await txn.put_many({"c": 3}, allow_unconfirmed=True)
+        await txn.delete("a", allow_unconfirmed=True)
+        await txn.delete_many(["a"], allow_unconfirmed=True)
+        await txn.delete_alarm(allow_unconfirmed=True)
+        await txn.set_alarm(timedelta(days=2), allow_unconfirmed=True)
+        await asyncio.sleep(0)
+
+    await ctx.storage.transaction(closure)
+
+
+UNCONFIRMED = [_put, _put_many, _delete, _delete_many, _set_alarm, _delete_alarm, _in_transaction]
+
+
+@pytest.mark.parametrize("write", UNCONFIRMED)
+async def test_nobody_waits_for_an_unconfirmed_write_but_sync(
+    runtime: TestRuntime[Any], box: Any, disk: StuckDisk, write: Callable[..., Any]
+) -> None:
+    async def prepare(_: Box, ctx: DurableObjectState) -> None:
+        await ctx.storage.put("a", 1)
+        await ctx.storage.set_alarm(timedelta(days=1))
+
+    async def write_and_sync(_: Box, ctx: DurableObjectState) -> None:
+        await write(ctx)
+        written.set_result(None)
+        await ctx.storage.sync()
+
+    await runtime.run_in_durable_object(box, prepare)
+    await runtime.settle()
+    written = asyncio.get_running_loop().create_future()
+    with disk.stuck():
+        syncing = asyncio.ensure_future(runtime.run_in_durable_object(box, write_and_sync))
+        await written
+        touching = box.touch()
+        await turns()
+        early = (touching.done(), syncing.done())
+
+    assert early == (True, False)
+    assert await touching == "touched"
+    await syncing
+
+
+@pytest.mark.parametrize("order", [("unconfirmed", "confirmed"), ("confirmed", "unconfirmed")])
+async def test_an_unconfirmed_write_is_waited_for_with_a_confirmed_one_of_its_step(
+    box: Any, disk: StuckDisk, order: tuple[str, str]
+) -> None:
+    with disk.stuck():
+        writing = box.write(*order)
+        await turns()
+        early = writing.done()
+
+    assert not early
+    await writing
+
+
+async def test_sql_is_always_waited_for(box: Any, disk: StuckDisk) -> None:
+    with disk.stuck():
+        writing = box.write("unconfirmed", "sql")
+        await turns()
+        early = writing.done()
+
+    assert not early
+    await writing
+
+
+async def test_losing_an_unconfirmed_write_resets_the_object(
+    runtime: TestRuntime[Any], box: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await box.write("confirmed")
+    life = runtime.host.life_of(key_of(box))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", _refuse)
+        await box.write("unconfirmed")
+        await runtime.settle()
+
+    assert life is not None
+    assert isinstance(life.failure, errors.ObjectReset)
+    assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list()) == {
+        "confirmed": 1
+    }
+
+
+async def test_the_node_hears_of_an_alarm_only_once_its_unconfirmed_write_is_durable(
+    runtime: TestRuntime[Any], box: Any, disk: StuckDisk
+) -> None:
+    """Else a crash could lose an alarm whose unsetting was lost."""
+    await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.set_alarm(timedelta(1)))
+    await runtime.settle()
+
+    with disk.stuck():
+        unsetting = asyncio.ensure_future(
+            runtime.run_in_durable_object(box, lambda _, ctx: _delete_alarm(ctx))
+        )
+        await turns()
+        await runtime._catalog.flush()
+        early = len(await runtime._catalog.alarms())
+    await unsetting
+    await runtime.settle()
+
+    assert early == 1
+    assert await runtime._catalog.alarms() == []
+
+
+async def test_an_unconfirmed_write_is_in_the_journal_before_it_is_in_the_database(
+    runtime: TestRuntime[Any], box: Any, disk: StuckDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await box.write("confirmed")
+    await runtime.settle()
+    life = runtime.host.life_of(key_of(box))
+    assert life is not None
+    checkpoints = life._disk._checkpoints
+    monkeypatch.setattr(checkpoints, "_due_at", 1)
+
+    with disk.stuck():
+        await box.write("unconfirmed")
+        await turns()
+        early = checkpoints.is_running
+
+    assert not early
+
+
+async def test_an_unconfirmed_transaction_may_call_another_object_but_not_sync(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    other = runtime.env.boxes.get_by_name("b")
+
+    async def use(_: Box, ctx: DurableObjectState) -> str:
+        async def closure(txn: Any) -> str:
+            await txn.put("a", 1, allow_unconfirmed=True)
+            said = await other.touch()
+            with pytest.raises(errors.StorageError, match=r"sync\(\) inside transaction"):
+                await ctx.storage.sync()
+            return str(said)
+
+        return await ctx.storage.transaction(closure)
+
+    assert await runtime.run_in_durable_object(box, use) == "touched"
+
+
 async def test_calling_another_object_after_a_write_in_a_transaction_is_refused(
     runtime: TestRuntime[Any], box: Any
 ) -> None:
@@ -487,3 +666,7 @@ async def test_a_checkpoint_whose_turn_comes_too_late_leaves_the_database_closed
 
     assert not checkpoints.is_running
     assert not database.is_open
+
+
+def _refuse(_: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
