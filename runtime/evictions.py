@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog, Key
-from runtime.clock import Clock
+from runtime.clock import Clock, Timer
 from runtime.errors import ShuttingDown
 from runtime.journal import Journal
 from runtime.records import SUFFIX, Entry, Kind
@@ -21,6 +21,7 @@ from runtime.syncer import Syncer
 from runtime.tasks import spawn_outside
 
 STOPPING: Final = "this server is stopping"
+ASK_SECONDS: Final = 1.0  # until an object that broke twice is asked again for its alarms
 
 log = logging.getLogger("runtime")
 
@@ -56,6 +57,8 @@ class Evictions:
         self._catalog = catalog
         self._objects = objects
         self._idle_seconds = idle_seconds
+        # The objects that are asked for their alarms, and when that is to be tried again.
+        self._untold: dict[Key, Timer | None] = {}
         self._loop = asyncio.get_running_loop()
 
     def watch(self, life: Activation, seconds: float | None = None) -> None:
@@ -79,7 +82,7 @@ class Evictions:
         """
         resident.life = None
         if not is_told:
-            resident.waiting.appendleft((Activation.tell_alarms, ignore))
+            self._ask(resident)
         if resident.waiting:  # in a turn of its own: this may be inside a step
             resident.is_closing = True
             self._loop.call_soon(self._reopen, resident, context=Context())
@@ -87,8 +90,27 @@ class Evictions:
 
     async def settle(self, name: str, *, before: int | None = None) -> None:
         """Have the journal forget what a database holds."""
-        if await self._catalog.try_flush():
+        if key_of(name) not in self._untold and await self._catalog.try_flush():
             self._house.journal.settled(name, before=before)
+
+    def told(self, key: Key) -> None:
+        """Hear that the node knows all alarms of an object."""
+        self._untold.pop(key, None)
+
+    def _ask(self, resident: Resident) -> None:
+        if resident.key not in self._untold:
+            self._untold[resident.key] = None
+            resident.waiting.appendleft((Activation.tell_alarms, ignore))
+        elif self._untold[resident.key] is None:
+            # The life that was asked has broken too, perhaps over the schema that it had to write
+            # first. Whatever else wakes the object may do so meanwhile.
+            again = partial(self._ask_again, resident)
+            self._untold[resident.key] = self._house.clock.call_later(ASK_SECONDS, again)
+
+    def _ask_again(self, resident: Resident) -> None:
+        if not self._house.is_draining:
+            self._untold[resident.key] = None
+            self._house.admit(resident, Activation.tell_alarms, ignore)
 
     def _evict_if_idle(self, life: Activation) -> None:
         remaining = self._idle_seconds - (self._house.clock.time() - life.quiet_since)

@@ -242,6 +242,7 @@ class Host:
     def stored(self, activation: Activation, alarms: Alarms) -> None:
         key = self.resident_of(activation).key
         self._catalog.note(key, activation.id.name, alarms)
+        self._evictions.told(key)
 
     def settled(self, activation: Activation, *, before: int) -> None:
         name = name_of(self.resident_of(activation).key)

@@ -437,6 +437,48 @@ async def test_i1_an_object_that_waited_to_be_undone_has_one_next_life(
     assert await safe.get() == 4
 
 
+class Shelf(DurableObject[object]):
+    """Writes its schema when it is made."""
+
+    migrations: ClassVar[list[str]] = ["CREATE TABLE books (title)"]
+    lives: ClassVar[int]
+
+    def __init__(self, ctx: Any, env: object) -> None:
+        super().__init__(ctx, env)
+        Shelf.lives += 1
+
+    async def put(self, title: str) -> None:
+        self.ctx.storage.sql.exec("INSERT INTO books VALUES (?)", title)
+        await self.ctx.storage.set_alarm(timedelta(seconds=60))
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        self.ctx.storage.sql.exec("INSERT INTO books VALUES ('rung')")
+
+    async def titles(self) -> list[str]:
+        return [row["title"] for row in self.ctx.storage.sql.exec("SELECT title FROM books")]
+
+
+async def test_an_object_whose_schema_is_refused_isnt_made_again_and_again(
+    broken: list[bool],
+) -> None:
+    """It was asked for its alarms, had to write its schema to answer, broke, and was asked..."""
+    Shelf.lives = 0
+    async with TestRuntime(bindings={"shelves": Shelf}) as runtime:
+        shelf = runtime.env.shelves.get_by_name("a")
+        broken.append(True)
+        with pytest.raises(errors.ObjectReset):
+            await shelf.put("refused")
+        await runtime.settle()
+        assert Shelf.lives == 2
+        await runtime.clock.advance(10)
+        assert Shelf.lives <= 2 + 10
+
+        broken.clear()
+        await shelf.put("taken")
+        await runtime.clock.advance(61)
+        assert await shelf.titles() == ["taken", "rung"]
+
+
 async def test_abort_drops_the_step_it_is_in_while_an_earlier_commit_is_under_way(
     safe: Any, disk: StuckDisk, runtime: TestRuntime[Any]
 ) -> None:
