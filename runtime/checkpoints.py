@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from runtime.gates import Call, InputGate
+from runtime.health import is_of_the_disk
 from runtime.sql import Database
 from runtime.syncer import Syncer
 
@@ -70,6 +71,7 @@ class Checkpoints:
         self._due_at = PAGES
         if error is not None:  # nothing is lost: the WAL grows, and a later commit tries again
             self._due_at += self._database.wal_pages
-            log.warning("a checkpoint of %s failed: %s", self._database.path.name, error)
+            if not is_of_the_disk(error):
+                log.warning("a checkpoint of %s failed: %s", self._database.path.name, error)
         self._done(error is None)
         section.finish()

@@ -14,6 +14,7 @@ from runtime.activation import Activation
 from runtime.catalog import Catalog, Key
 from runtime.clock import Clock, Timer
 from runtime.errors import ShuttingDown
+from runtime.health import is_of_the_disk
 from runtime.journal import Journal
 from runtime.records import SUFFIX, Entry, Kind
 from runtime.resident import Event, Refuse, Resident
@@ -147,7 +148,7 @@ class Evictions:
     async def _on_thread(self, work: Callable[[], None]) -> bool:
         done: asyncio.Future[Exception | None] = self._loop.create_future()
         self._house.syncer.run(work, done.set_result)
-        if (error := await done) is not None:
+        if (error := await done) is not None and not is_of_the_disk(error):
             log.error("closing a database failed; it is repaired when it is next opened: %s", error)
         return error is None
 

@@ -93,7 +93,7 @@ class Disk:
         Args:
             retry: Called at the next look: what wasn't possible is to be tried again.
         """
-        if self._is_closed or not _is_of_the_disk(error):
+        if self._is_closed or not is_of_the_disk(error):
             return
         self._has_refused = True
         if retry is not None:
@@ -153,7 +153,8 @@ class Disk:
             self._file.unlink(missing_ok=True)
 
 
-def _is_of_the_disk(error: Exception) -> bool:
+def is_of_the_disk(error: Exception) -> bool:
+    """Whether the disk is to blame for an error: then `Disk` has said what there is to say."""
     return isinstance(error, OSError) or getattr(error, "retryable", False)
 
 

@@ -194,7 +194,7 @@ async def test_a_disk_that_refuses_the_end_keeps_nobody_from_stopping(
         async with Runtime(config, bindings={"games": Game}) as runtime:
             await runtime.env.games.get_by_name("a").score(5)
             patch.setattr(os, "fsync", refuse)
-    assert "not everything could be tidied up" in caplog.text
+    assert "No space left on device" in caplog.text
 
     async with Runtime(config, bindings={"games": Game}) as runtime:
         assert await runtime.env.games.get_by_name("a").score(1) == 6
