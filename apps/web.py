@@ -61,7 +61,14 @@ def create_site(
                 include_in_schema=False,
             ),
         ],
-        plugins=[DurableObjectsPlugin(runtime, error_template="error.html")],
+        plugins=[
+            DurableObjectsPlugin(
+                runtime,
+                error_template="error.html",
+                health_path="/health",
+                health_template="health.html",
+            )
+        ],
         dependencies={
             "tokens": Provide(lambda: tokens, sync_to_thread=False, use_cache=True),
             **dependencies,

@@ -13,10 +13,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from html import escape
 from http import HTTPStatus
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, cast
 
-from litestar import Litestar, MediaType, Request, Response, WebSocket
+from litestar import Litestar, MediaType, Request, Response, WebSocket, get
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.exceptions import (
@@ -25,33 +24,25 @@ from litestar.exceptions import (
     ValidationException,
     WebSocketDisconnect,
 )
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
 from litestar.plugins import InitPlugin
 from litestar.response import Template
 from litestar.types import WebSocketSendEvent
 
-from runtime import fetch, sockets
-from runtime.errors import DurableObjectError, RoutingError
+from runtime import edge, fetch, sockets
+from runtime.errors import DurableObjectError
+from runtime.health import Health
 from runtime.namespace import DurableObjectNamespace
 from runtime.runtime import Runtime
 from runtime.tasks import spawn_outside
 
 __all__ = ["DurableObjectsPlugin", "forward"]
 
-MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024  # of one received message, as in the original
-MAX_BUFFERED_BYTES: Final = 1024 * 1024  # of messages that one client hasn't taken yet
-MAX_BURST_BYTES: Final = 32 * MAX_BUFFERED_BYTES  # sent at once, to one that takes everything
-STALLED_SECONDS: Final = 20  # for one message
-FAREWELL_SECONDS: Final = 5  # for the close frame of a client that takes nothing
-
-POLICY_VIOLATION: Final = 1008  # tells htmx and others to stay away
-TOO_BIG: Final = 1009
-INTERNAL_ERROR: Final = 1011
-TRY_AGAIN_LATER: Final = 1013
-
 log = logging.getLogger("runtime")
 
 _TOO_SLOW: Final = "too slow"
-_PROBLEM: Final = "application/problem+json"
+_UNWELL: Final = ResponseSpec(Health, generate_examples=False, description="The disk refuses")
 
 
 class DurableObjectsPlugin(InitPlugin):
@@ -64,11 +55,23 @@ class DurableObjectsPlugin(InitPlugin):
     Args:
         runtime: Started before the first request, and drained after the last one.
         error_template: The page's template; it gets ``status``, ``title`` and ``detail``.
+        health_path: Where `Runtime.health` is served; nowhere by default. The status is 503 while
+            the disk refuses what objects write, so that load balancers turn elsewhere.
+        health_template: The template of its page for whoever accepts HTML; it gets ``health``.
     """
 
-    def __init__(self, runtime: Runtime[Any], *, error_template: str | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime[Any],
+        *,
+        error_template: str | None = None,
+        health_path: str | None = None,
+        health_template: str | None = None,
+    ) -> None:
         self._runtime = runtime
         self._error_template = error_template
+        self._health_path = health_path
+        self._health_template = health_template
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.lifespan.append(self._run)
@@ -78,6 +81,8 @@ class DurableObjectsPlugin(InitPlugin):
             app_config.dependencies.setdefault(binding, provider)
         for kind in (DurableObjectError, HTTPException, Exception):
             app_config.exception_handlers.setdefault(kind, self._answer_error)
+        if self._health_path is not None:
+            app_config.route_handlers.append(self._health_handler(self._health_path))
         return app_config
 
     @asynccontextmanager
@@ -94,18 +99,33 @@ class DurableObjectsPlugin(InitPlugin):
 
         return provide
 
+    def _health_handler(self, path: str) -> HTTPRouteHandler:
+        @get(path, summary="Health", responses={503: _UNWELL}, sync_to_thread=False)
+        def health(request: Request[Any, Any, Any]) -> Response[Health]:
+            """Return how the server is; as a page to whoever accepts HTML."""
+            now = self._runtime.health
+            status, headers = edge.answer_for(now)
+            if self._health_template is None or not _wants_page(request):
+                return Response(now, status_code=status, headers=headers)
+            page = Template(
+                self._health_template, context={"health": now}, status_code=status, headers=headers
+            )
+            return cast(Response[Health], page)
+
+        return health
+
     def _answer_error(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         status, detail = _explain(error)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, RoutingError):
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not edge.may_pass(error):
             log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         headers = dict(getattr(error, "headers", None) or {})
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(getattr(error, "retry_after", 1))
         problem = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
-        if "text/html" not in request.headers.get("accept", ""):
+        if not _wants_page(request):
             if isinstance(error, ValidationException):
                 problem["errors"] = _reasons(error)
-            return Response(problem, status_code=status, headers=headers, media_type=_PROBLEM)
+            return Response(problem, status_code=status, headers=headers, media_type=edge.PROBLEM)
         if self._error_template is not None:
             return Template(
                 self._error_template, context=problem, status_code=status, headers=headers
@@ -127,9 +147,13 @@ def _explain(error: Exception) -> tuple[int, str]:
         return HTTPStatus.UNPROCESSABLE_ENTITY, f"the request can't be read: {reason}"
     if isinstance(error, HTTPException):
         return error.status_code, error.detail
-    if isinstance(error, RoutingError):
+    if edge.may_pass(error):
         return HTTPStatus.SERVICE_UNAVAILABLE, str(error)
     return HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side."
+
+
+def _wants_page(request: Request[Any, Any, Any]) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _reasons(error: ValidationException) -> list[dict[str, str]]:
@@ -150,13 +174,13 @@ async def forward(
     to: Any,
     headers: Mapping[str, str] | None = None,
     allowed_origins: Collection[str] = (),
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    max_message_bytes: int = edge.MAX_MESSAGE_BYTES,
 ) -> None:
     """Hand a WebSocket to an object: its `fetch` gets the handshake and accepts it, or doesn't.
 
     Returns when the connection is gone. A refusal is an accepted handshake that closes at once,
     because a browser hides every other: with 1008 if the object or the origin check refused,
-    1013 if it is overloaded or stopping, 1011 if it failed.
+    1013 if it is overloaded or stopping or the disk refuses, 1011 if it failed.
 
     Args:
         to: A stub of the object.
@@ -167,8 +191,10 @@ async def forward(
         max_message_bytes: Larger messages close the connection with 1009.
     """
     connection = _AsgiConnection(socket)
-    if not _is_same_origin(socket, allowed_origins):
-        await connection.refuse(POLICY_VIOLATION, "this page may not connect here")
+    if not edge.is_same_origin(
+        socket.headers.get("origin"), socket.headers.get("host"), allowed_origins
+    ):
+        await connection.refuse(edge.POLICY_VIOLATION, "this page may not connect here")
         return
     ws = sockets.WebSocket(connection, url=str(socket.url))
     request = fetch.Request(
@@ -176,16 +202,17 @@ async def forward(
     )
     try:
         response = await to.fetch(request)
-    except RoutingError as error:
-        await connection.refuse(TRY_AGAIN_LATER, str(error))
-    except Exception:  # the bridge's end: the client hears that it failed, we hear why
-        log.exception("the handshake at %s failed", socket.url.path)
-        await connection.refuse(INTERNAL_ERROR, "the object failed")
+    except Exception as error:  # the bridge's end: the client hears that it failed, we hear why
+        if edge.may_pass(error):
+            await connection.refuse(edge.TRY_AGAIN_LATER, str(error))
+        else:
+            log.exception("the handshake at %s failed", socket.url.path)
+            await connection.refuse(edge.INTERNAL_ERROR, "the object failed")
     else:
         if response.status == fetch.SWITCHING_PROTOCOLS:
             await connection.run(ws, response, max_message_bytes)
         else:
-            await connection.refuse(POLICY_VIOLATION, response.text())
+            await connection.refuse(edge.POLICY_VIOLATION, response.text())
 
 
 class _AsgiConnection:
@@ -213,8 +240,8 @@ class _AsgiConnection:
         if self._closing is not None:
             return
         self._outgoing.append(message)
-        self._buffered += _size(message)
-        limit = MAX_BUFFERED_BYTES if self._is_waiting else MAX_BURST_BYTES
+        self._buffered += edge.size_of(message)
+        limit = edge.MAX_BUFFERED_BYTES if self._is_waiting else edge.MAX_BURST_BYTES
         if self._buffered > limit:
             self._give_up()
         else:
@@ -228,7 +255,7 @@ class _AsgiConnection:
     def _give_up(self) -> None:
         # What it has missed it gets when it comes back.
         self._outgoing.clear()
-        self._closing = (TRY_AGAIN_LATER, _TOO_SLOW)
+        self._closing = (edge.TRY_AGAIN_LATER, _TOO_SLOW)
         self._has_given_up = True
         if self._reader is not None:
             self._reader.cancel()
@@ -255,8 +282,8 @@ class _AsgiConnection:
             while (event := await self._socket.receive())["type"] == "websocket.receive":
                 text = event.get("text")
                 message = event.get("bytes") or b"" if text is None else text
-                if _size(message) > max_message_bytes:
-                    self.close(TOO_BIG, f"a message may have {max_message_bytes} bytes")
+                if edge.size_of(message) > max_message_bytes:
+                    self.close(edge.TOO_BIG, f"a message may have {max_message_bytes} bytes")
                 else:
                     ws.received(message)
         except (WebSocketDisconnect, OSError):
@@ -272,8 +299,8 @@ class _AsgiConnection:
         self._report_end(ws, event)
         if self._has_given_up:
             with suppress(WebSocketDisconnect, OSError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_SECONDS):
-                    await self._socket.close(TRY_AGAIN_LATER, _TOO_SLOW)
+                async with asyncio.timeout(edge.FAREWELL_SECONDS):
+                    await self._socket.close(edge.TRY_AGAIN_LATER, _TOO_SLOW)
 
     async def _accept(self, protocol: str | None, headers: dict[str, str]) -> None:
         await self._socket.accept(subprotocols=protocol, headers=headers)
@@ -301,10 +328,10 @@ class _AsgiConnection:
             while self._outgoing and not self._is_gone:
                 message = self._outgoing.popleft()
                 self._is_waiting = True
-                async with asyncio.timeout(STALLED_SECONDS):
+                async with asyncio.timeout(edge.STALLED_SECONDS):
                     await self._socket.send(_event(message))
                 self._is_waiting = False
-                self._buffered -= _size(message)
+                self._buffered -= edge.size_of(message)
             if self._closing is not None and not self._is_gone:
                 self._is_gone = True
                 await self._socket.close(*self._closing)
@@ -318,14 +345,3 @@ def _event(message: sockets.Message) -> WebSocketSendEvent:
     if isinstance(message, str):
         return {"type": "websocket.send", "text": message, "bytes": None}
     return {"type": "websocket.send", "bytes": message, "text": None}
-
-
-def _size(message: sockets.Message) -> int:
-    return len(message.encode() if isinstance(message, str) else message)
-
-
-def _is_same_origin(socket: WebSocket[Any, Any, Any], allowed: Collection[str]) -> bool:
-    origin = socket.headers.get("origin")
-    if origin is None or origin in allowed:
-        return True
-    return urlsplit(origin).netloc == socket.headers.get("host")

@@ -9,14 +9,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from litestar import Litestar, get
+from litestar.di import NamedDependency
 
-from runtime import DurableObject, Request, Response, Runtime, errors
+from runtime import DurableObject, Request, Response, Runtime, RuntimeConfig, errors
 from runtime.clock import ManualClock
 from runtime.health import LOOK_SECONDS, Disk
+from runtime.litestar import DurableObjectsPlugin
 from runtime.syncer import Syncer
 from runtime.testing import HandshakeRefused, TestRuntime
 from tests.runtime.disk import turns
+from tests.servers import serving
 
 
 class Note(DurableObject[Any]):
@@ -268,3 +273,52 @@ async def test_it_says_what_to_do(
     assert "secret" not in f"{said(caplog)[0]} {disk.reason}"
     disk.close()
     syncer.shut_down()
+
+
+# Over the web.
+
+
+@get("/write")
+async def write(notes: NamedDependency[Any]) -> str:
+    text: str = await notes.get_by_name("a").write(os.urandom(4).hex())
+    return text
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> Any:
+    """A client of a server that an application has made for itself."""
+    runtime = Runtime(RuntimeConfig(data=tmp_path), bindings={"notes": Note})
+    plugin = DurableObjectsPlugin(runtime, health_path="/up")
+    app = Litestar([write], plugins=[plugin], logging_config=None)
+    async with serving(app) as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+        yield client
+
+
+async def test_an_application_gets_a_place_that_tells_how_it_is(
+    web: httpx.AsyncClient, disk: FullDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    await web.get("/write")
+    well = await web.get("/up")
+    disk.error = errno.ENOSPC
+    refused = await web.get("/write")
+    unwell = await web.get("/up", headers={"accept": "text/html"})
+    disk.error = None
+
+    assert (well.status_code, well.json()["is_well"], well.json()["objects"]) == (200, True, 1)
+    assert well.headers["cache-control"] == "no-store"
+    assert (unwell.status_code, unwell.json()["is_well"]) == (503, False)
+    assert unwell.json()["reason"] == "No space left on device"
+    assert unwell.headers["retry-after"] == "1"
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "secret" not in unwell.text + refused.text
+    assert len(said(caplog)) == 1, "no traceback for each request"
+
+
+async def test_its_place_is_described(web: httpx.AsyncClient) -> None:
+    paths = (await web.get("/schema/openapi.json")).json()["paths"]
+
+    answers = paths["/up"]["get"]["responses"]
+
+    assert set(answers) == {"200", "503"}
+    schemas = [answer["content"]["application/json"]["schema"] for answer in answers.values()]
+    assert schemas[0] == schemas[1] != {}

@@ -26,7 +26,8 @@ from runtime import (
     errors,
 )
 from runtime import WebSocket as ObjectWebSocket
-from runtime.litestar import MAX_BUFFERED_BYTES, DurableObjectsPlugin, forward
+from runtime.edge import MAX_BUFFERED_BYTES
+from runtime.litestar import DurableObjectsPlugin, forward
 from tests.servers import serving
 
 
