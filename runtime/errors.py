@@ -12,7 +12,8 @@
     │   └── SqlError        SQLite refused a statement; earlier writes stand
     ├── OutsideObject       storage, sockets or gates were used where no object is running
     ├── DataFolderRefused   the runtime can't start here
-    └── MigrationRefused    the configured class migrations don't fit what is on disk
+    ├── MigrationRefused    the configured class migrations don't fit what is on disk
+    └── BackupFailed        a backup wasn't made, or not restored
 
 What an object's method raises crosses a stub unchanged where its type is a builtin or was
 given to `register`; the flags below are then set on it as plain attributes.
@@ -133,6 +134,10 @@ class DataFolderRefused(DurableObjectError):
 
 class MigrationRefused(DurableObjectError):
     """The configured class migrations contradict each other, or what is there. Nothing changed."""
+
+
+class BackupFailed(DurableObjectError):
+    """A backup wasn't made, or not restored. What it was to become isn't there."""
 
 
 class RemoteTraceback(Exception):

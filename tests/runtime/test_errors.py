@@ -10,6 +10,7 @@ import pytest
 
 from runtime import errors
 from runtime.errors import (
+    BackupFailed,
     DataFolderRefused,
     DurableObjectError,
     MigrationRefused,
@@ -39,6 +40,7 @@ from runtime.errors import (
         (OutsideObject, set()),
         (DataFolderRefused, set()),
         (MigrationRefused, set()),
+        (BackupFailed, set()),
     ],
 )
 def test_each_error_says_what_its_reader_may_do(
