@@ -62,8 +62,7 @@ class Activation:
         """When the node looks whether it can be evicted."""
         self.quiet_since = node.clock.time()
         self.node = node
-        self._loop = asyncio.get_running_loop()
-        self._thread = get_ident()
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._context = Context()
         self._input = InputGate(self._loop.call_soon)
         self._output = OutputGate()
