@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from runtime import wal
 from runtime.alarms import AlarmTable
 from runtime.checkpoints import Checkpoints
 from runtime.commits import GatedCommits
@@ -161,9 +162,13 @@ class Persistence:
         self._checkpoints.start()
 
     def hand_over(self) -> Callable[..., None]:
-        """End it with nothing lost. What is left to do, on any thread, is `Database.close`."""
+        """End it with nothing lost. What is left to do, on any thread, is `Database.close`.
+
+        What is returned raises an OSError if not everything has come into the database's file:
+        the next life goes on with the WAL.
+        """
         self._commits.close()
-        return self.database.close
+        return self._close
 
     def abandon(self) -> None:
         """Close the database as it is."""
@@ -173,6 +178,12 @@ class Persistence:
     def undo_lost(self) -> None:
         """Take away what the disk has refused. Only after `abandon`, and while it isn't busy."""
         self._commits.undo_lost()
+
+    def _close(self, *, checkpoint: bool) -> None:
+        path = self.database.path
+        self.database.close(checkpoint=checkpoint)
+        if checkpoint and wal.path_of(path).exists():  # SQLite tells nobody
+            raise OSError(f"{path.name} hasn't taken in all of its log")
 
     def _commit(self) -> None:
         try:

@@ -182,6 +182,10 @@ class Database(Transactional):
             connection.execute("ROLLBACK")
         if checkpoint:
             connection.execute("PRAGMA synchronous = FULL")
+            try:  # closing does it as well, and keeps to itself why it can't
+                connection.execute("PRAGMA wal_checkpoint")
+            except apsw.Error as error:
+                self._failure(error)
         else:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.close(force=True)
