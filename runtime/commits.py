@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from runtime import wal
 from runtime.errors import ObjectReset, SqlError
 from runtime.gates import Lock, OutputGate
 from runtime.journal import Journal
 from runtime.records import Entry, Kind
+
+_TOO_LATE: Final = (
+    "Durable Object storage operation exceeded timeout which caused object to be reset."
+)
 
 
 class Commits(Protocol):
@@ -117,7 +121,7 @@ class GatedCommits:
         self._under_way += 1
         self._after_latest = []
         done = partial(self._durable, lock, self._after_latest)
-        self._journal.append(entry, done, partial(self._refused, frames.begin))
+        self._journal.append(entry, done, partial(self._refused, frames.begin), self._is_late)
 
     def undone(self) -> None:
         lock, self._lock = self._lock, None
@@ -158,6 +162,10 @@ class GatedCommits:
                 callback()
         if not self._under_way:
             self._idle()
+
+    def _is_late(self) -> None:
+        # It may still become durable; the next life waits for that.
+        self._lost(ObjectReset(_TOO_LATE))
 
     def _refused(self, begin: int, error: OSError) -> None:
         self._under_way -= 1

@@ -62,6 +62,7 @@ class Host:
             config.data / "journal",
             config.data / "objects",
             syncer,
+            clock=clock,
             max_bytes=config.journal_max_bytes,
             segment_bytes=config.journal_segment_bytes,
             crowded=self._make_room,

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+from runtime.clock import Clock, Timer
 from runtime.pins import unless_pinned
 from runtime.records import Entry, Header, encode
 from runtime.segments import Index, erase, path_of_segment, sync_folder, write_all
@@ -25,6 +26,8 @@ from runtime.syncer import Syncer
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024  # of what one sync makes durable
 SEGMENTS: Final = 16  # more of them, and the databases in the oldest one are to be settled
+
+STUCK_SECONDS: Final = 30.0  # for which the disk may leave everybody waiting, as in the original
 
 Done = Callable[[], object]
 Lost = Callable[[OSError], object]
@@ -34,6 +37,7 @@ class _Waiting(NamedTuple):
     entry: Entry
     done: Done
     lost: Lost
+    late: Done | None
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class Journal:
         folder: Where its segments go.
         objects: The folder that entries' paths begin at.
         syncer: The threads that wait for the disk.
+        clock: What tells that the disk is stuck.
         max_bytes: Of what waits to become durable; more than that, and it `is_full`.
         segment_bytes: After so much the next segment is begun.
         crowded: Called when there are so many segments that `surplus` databases should be settled.
@@ -69,11 +74,14 @@ class Journal:
         objects: Path,
         syncer: Syncer,
         *,
+        clock: Clock,
         max_bytes: int,
         segment_bytes: int,
         crowded: Callable[[], object],
     ) -> None:
         self._syncer = syncer
+        self._clock = clock
+        self._watch: Timer | None = None
         self._crowded = crowded
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
@@ -98,14 +106,16 @@ class Journal:
         """How many segments there are."""
         return len(self._segments)
 
-    def append(self, entry: Entry, done: Done, lost: Lost) -> None:
+    def append(self, entry: Entry, done: Done, lost: Lost, late: Done | None = None) -> None:
         """Make an entry durable.
 
         Args:
             done: Called when it is.
             lost: Called instead, with the reason, if the disk refuses.
+            late: Called before that, if the disk has been stuck for 30 seconds. Perhaps more
+                than once.
         """
-        self._waiting.append(_Waiting(entry, done, lost))
+        self._waiting.append(_Waiting(entry, done, lost, late))
         self._bytes += entry.size
         if not self._is_busy:
             self._start()
@@ -145,6 +155,8 @@ class Journal:
     def close(self) -> None:
         """End it. What waits is never heard of again."""
         self._is_closed = True
+        if self._watch is not None:
+            self._watch.cancel()
         self._waiting.clear()
         self._writer.close()
 
@@ -158,12 +170,22 @@ class Journal:
         kept = self._segments[len(done_with)].number if len(done_with) < len(self._segments) else 0
         entries = [waiting.entry for waiting in batch]
         write = partial(self._writer.write, entries, kept, _folders(done_with))
+        self._look_after(batch)
         self._syncer.run(write, partial(self._finish, batch), is_urgent=True)
+
+    def _look_after(self, batch: list[_Waiting]) -> None:
+        self._watch = self._clock.call_later(STUCK_SECONDS, partial(self._is_stuck, batch))
+
+    def _is_stuck(self, batch: list[_Waiting]) -> None:
+        self._look_after(batch)  # again, for what is appended meanwhile
+        _call_all([each.late for each in (*batch, *self._waiting) if each.late is not None])
 
     def _finish(self, batch: list[_Waiting], error: Exception | None) -> None:
         self._is_busy = False
         if self._is_closed:
             return
+        assert self._watch is not None, "a sync was begun"
+        self._watch.cancel()
         if error is None:
             self._file(batch)
         else:
@@ -183,9 +205,9 @@ class Journal:
         while self._segments[0].number < writer.oldest:
             self._segments.popleft()
         segment = self._segments[-1]
-        for entry, _, _ in batch:
-            segment.unsettled.add(entry.path)
-            segment.folders.add(os.path.dirname(entry.path))
+        for waiting in batch:
+            segment.unsettled.add(waiting.entry.path)
+            segment.folders.add(os.path.dirname(waiting.entry.path))
         if is_new and len(self._segments) > SEGMENTS:
             self._crowded()
 

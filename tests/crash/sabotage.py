@@ -28,11 +28,11 @@ def answer_before_writing() -> None:
     _slow_down()
     append = Journal.append
 
-    def early(self: Journal, entry: Any, done: Callable[[], object], lost: Any) -> None:
+    def early(self: Journal, entry: Any, done: Callable[[], object], *others: Any) -> None:
         done()
-        append(self, entry, lambda: None, lost)
+        append(self, entry, lambda: None, *others)
 
-    Journal.append = early  # type: ignore[method-assign]
+    Journal.append = early  # type: ignore[assignment, method-assign]
 
 
 def never_lock() -> None:

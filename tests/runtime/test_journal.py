@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runtime.clock import ManualClock
 from runtime.journal import SEGMENTS, Journal
 from runtime.records import Entry, Kind, Segment
 from runtime.segments import INDEX, Index
@@ -31,10 +32,12 @@ class World:
         self.syncer = Syncer()
         self.heard: list[str] = []
         self.crowds = 0
+        self.clock = ManualClock(turns)
         self.journal = Journal(
             self.folder,
             folder / "objects",
             self.syncer,
+            clock=self.clock,
             max_bytes=10_000,
             segment_bytes=1_000,
             crowded=self._count,
@@ -49,6 +52,7 @@ class World:
             entry,
             lambda: self.heard.append(f"{what} is durable"),
             lambda error: self.heard.append(f"{what} is lost: {os.strerror(error.errno or 0)}"),
+            lambda: self.heard.append(f"{what} is late"),
         )
 
     async def rest(self) -> None:
@@ -190,6 +194,35 @@ async def test_an_error_in_one_objects_code_keeps_nothing_from_the_others(world:
     await world.rest()
 
     assert world.heard == ["first is durable", "last is durable"]
+
+
+async def test_a_stuck_disk_is_told_of_after_30_seconds_to_all_that_wait(
+    world: World, disk: StuckDisk
+) -> None:
+    with disk.stuck():
+        world.append("first")
+        world.append("second")
+        await world.clock.advance(29.9)
+        early = list(world.heard)
+        await world.clock.advance(0.2)
+        late = list(world.heard)
+
+    await world.rest()
+    await world.clock.advance(60)
+    assert early == []
+    assert late == ["first is late", "second is late"]
+    assert world.heard[2:] == ["first is durable", "second is durable"], "and nothing else"
+
+
+async def test_a_disk_that_stays_stuck_is_told_of_again(world: World, disk: StuckDisk) -> None:
+    with disk.stuck():
+        world.append("first")
+        await world.clock.advance(45)
+        world.append("second")
+        await world.clock.advance(20)
+
+    await world.rest()
+    assert "second is late" in world.heard
 
 
 async def test_it_is_full_when_too_much_waits(world: World, disk: StuckDisk) -> None:

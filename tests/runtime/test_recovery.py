@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime import journal as journal_module
 from runtime import recovery
 from runtime.alarms import AlarmTable
+from runtime.clock import ManualClock
 from runtime.commits import GatedCommits
 from runtime.errors import DataFolderRefused
 from runtime.gates import OutputGate
@@ -26,6 +28,7 @@ from runtime.segments import Index, erase, path_of_segment
 from runtime.sql import Database
 from runtime.syncer import Syncer
 from runtime.wal import path_of
+from tests.runtime.disk import turns
 
 PAGE = 4096
 HEXES = ["aa" * 32, "bb" * 32, "cc" * 32]
@@ -106,6 +109,7 @@ class Node:
             data / "journal",
             objects,
             self.syncer,
+            clock=ManualClock(turns),
             max_bytes=10**9,
             segment_bytes=60_000,
             crowded=lambda: None,
@@ -207,9 +211,9 @@ def test_what_was_acknowledged_survives_a_power_cut(folder: Path, seed: int) -> 
 def acknowledge_early(monkeypatch: pytest.MonkeyPatch) -> None:
     really = Journal.append
 
-    def append(self: Journal, entry: object, done: Callable[[], object], lost: object) -> None:
+    def append(self: Journal, entry: Any, done: Callable[[], object], *others: Any) -> None:
         done()
-        really(self, entry, lambda: None, lost)  # type: ignore[arg-type]
+        really(self, entry, lambda: None, *others)
 
     monkeypatch.setattr(Journal, "append", append)
 

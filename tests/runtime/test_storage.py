@@ -487,6 +487,22 @@ async def test_sql_is_always_waited_for(box: Any, disk: StuckDisk) -> None:
     await writing
 
 
+async def test_a_disk_that_is_stuck_resets_the_object(
+    runtime: TestRuntime[Any], box: Any, disk: StuckDisk
+) -> None:
+    await box.touch()
+    with disk.stuck():
+        writing = box.write("confirmed")
+        await turns()
+        for timer in list(iter(lambda: runtime.clock.due.pop_due(inf), None)):
+            timer.ring()  # the clock can't be moved: the runtime doesn't come to rest
+        with pytest.raises(errors.ObjectReset, match=r"^Durable Object storage operation exceed"):
+            await writing
+
+    keys = await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list())
+    assert keys == {"confirmed": 1}, "perhaps it is written all the same, as here"
+
+
 async def test_losing_an_unconfirmed_write_resets_the_object(
     runtime: TestRuntime[Any], box: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
