@@ -207,8 +207,17 @@ def _copy_objects(source: Path, target: Path, progress: Progress) -> None:
             if name.endswith(SUFFIX + WAL):  # an object that is awake: recovery asks such ones
                 (target / folder / name).touch()
         # Each after its database, and whatever has come meanwhile.
-        histories = [name for name in os.listdir(source / folder) if name.endswith(HISTORY)]
-        copy_files(histories, source / folder, target / folder, lambda more: None)
+        copy_files(_histories(source / folder), source / folder, target / folder, lambda more: None)
+
+
+def _histories(folder: Path) -> list[str]:
+    names = []
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):
+            # One that is empty is just being begun: the journal has what is to be in it.
+            if name.endswith(HISTORY) and os.stat(folder / name).st_size:
+                names.append(name)
+    return names
 
 
 def _copy_plain_files(source: Path, target: Path) -> None:
