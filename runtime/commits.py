@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from runtime import wal
 from runtime.errors import ObjectReset, SqlError
 from runtime.gates import Lock, OutputGate
-from runtime.journal import Journal
+from runtime.journal import Journal, MayComeBack
 from runtime.records import Entry, Kind
 
 _TOO_LATE: Final = (
@@ -178,6 +178,8 @@ class GatedCommits:
 
 def _reset(error: OSError) -> ObjectReset:
     why = error.strerror or error  # without the file's name: this goes to clients
-    reset = ObjectReset(f"the disk refused what this object wrote last, which is undone: {why}")
-    reset.retryable = True
+    is_gone = not isinstance(error, MayComeBack)
+    what = "undone" if is_gone else "undone unless the process ends by accident now"
+    reset = ObjectReset(f"the disk refused what this object wrote last, which is {what}: {why}")
+    reset.retryable = is_gone
     return reset

@@ -12,7 +12,6 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,10 @@ STUCK_SECONDS: Final = 30.0  # for which the disk may leave everybody waiting, a
 
 Done = Callable[[], object]
 Lost = Callable[[OSError], object]
+
+
+class MayComeBack(OSError):
+    """A refusal of what can't be taken back either: a crash might still make it durable."""
 
 
 class _Waiting(NamedTuple):
@@ -224,6 +227,7 @@ class _Writer:
         self._objects = objects
         self._segment_bytes = segment_bytes
         self._descriptor: int | None = None
+        self._is_indexed = False  # whether it is durable that the file is there
         self._size = 0
         self._sequence = 1
 
@@ -236,14 +240,19 @@ class _Writer:
         """
         if self._descriptor is None or self._size >= self._segment_bytes:
             self.sync_folders(folders)
-            self._begin_segment(kept)
+            self._begin_segment()
+        if not self._is_indexed:
+            self._write_index(kept)
         assert self._descriptor is not None, "a segment has been begun"
         record = encode(self._sequence, entries)
+        is_whole = False
         try:
             write_all(self._descriptor, record, self._size)
+            is_whole = True
             os.fdatasync(self._descriptor)
-        except OSError:
-            self._give_up_segment()
+        except OSError as error:
+            if not self._give_up_segment() and is_whole:
+                raise MayComeBack(*error.args) from error
             raise
         self._size += len(record)
         self._sequence += 1
@@ -260,7 +269,7 @@ class _Writer:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _begin_segment(self, kept: int) -> None:
+    def _begin_segment(self) -> None:
         if not self.number:
             self.folder.mkdir(exist_ok=True)
             sync_folder(self.folder.parent)
@@ -277,19 +286,30 @@ class _Writer:
         self.close()
         # From here on its number is taken: the index may name it even if writing that fails.
         self._descriptor, self._size, self.number = descriptor, len(header), number
+        self._is_indexed = False
+
+    def _write_index(self, kept: int) -> None:
+        """Make it durable that the segment is there, before anything in it counts."""
         with unless_pinned(self.folder.parent) as may_delete:
-            oldest = (kept or number) if may_delete else self.oldest
-            Index(oldest, number).write(self.folder)
+            oldest = (kept or self.number) if may_delete else self.oldest
+            Index(oldest, self.number).write(self.folder)
+            self._is_indexed = True
             while self.oldest < oldest:
                 path_of_segment(self.folder, self.oldest).unlink(missing_ok=True)
                 self.oldest += 1
 
-    def _give_up_segment(self) -> None:
+    def _give_up_segment(self) -> bool:
         # The next segment will say where this one ends. Until then a crash might bring back what
-        # was given up here, so it is cut off if the disk allows that.
-        with suppress(OSError):
-            os.ftruncate(cast(int, self._descriptor), self._size)
-        self.close()
+        # was given up here, so it is cut off, durably, if the disk allows that.
+        descriptor = cast(int, self._descriptor)
+        try:
+            os.ftruncate(descriptor, self._size)
+            os.fsync(descriptor)
+        except OSError:
+            return False
+        finally:
+            self.close()
+        return True
 
 
 def _call_all(calls: Sequence[Done]) -> None:

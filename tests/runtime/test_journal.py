@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.clock import ManualClock
-from runtime.journal import SEGMENTS, Journal
+from runtime.journal import SEGMENTS, Journal, MayComeBack
 from runtime.records import Entry, Kind, Segment
 from runtime.segments import INDEX, Index
 from runtime.syncer import Syncer
@@ -309,3 +309,57 @@ def test_an_index_that_was_never_written_is_none(folder: Path) -> None:
     Index(1, 2).write(folder)
     assert Index.read(folder) == Index(1, 2)
     assert [path.name for path in folder.iterdir()] == [INDEX]
+
+
+async def test_a_segment_counts_only_once_the_index_names_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place in the folder wasn't durable before, and what it held could have gone with it."""
+    await world.fill(A)
+    refusals = []
+
+    def refuse(*_: object) -> None:
+        refusals.append(1)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "write", refuse)
+        for _ in range(4):
+            world.append("refused", size=800)
+            await world.rest()
+    assert world.heard[-3:] == ["refused is lost: Input/output error"] * 3
+    assert len(refusals) == 3
+    files = len(world.segments())
+    world.append("after")
+    await world.rest()
+
+    assert world.heard[-1] == "after is durable"
+    index = Index.read(world.folder)
+    assert index is not None
+    assert (index.newest, len(world.segments())) == (max(world.segments()), files)
+
+
+@pytest.mark.parametrize("can_cut", [True, False])
+async def test_what_cant_be_taken_back_isnt_called_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch, can_cut: bool
+) -> None:
+    lost: list[OSError] = []
+    world.append("before")
+    await world.rest()
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        if not can_cut:
+            patch.setattr(os, "ftruncate", refuse)
+        entry = Entry(Kind.COMMIT, A, 4096, b"refused")
+        world.journal.append(entry, lambda: None, lost.append)
+        await world.rest()
+
+    assert [isinstance(error, MayComeBack) for error in lost] == [not can_cut]
+    assert world.written() == (["before"] if can_cut else ["before", "refused"])
+    world.append("after")
+    await world.rest()
+    assert world.written() == ["before", "after"]

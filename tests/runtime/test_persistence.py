@@ -479,6 +479,42 @@ async def test_an_object_whose_schema_is_refused_isnt_made_again_and_again(
         assert await shelf.titles() == ["taken", "rung"]
 
 
+async def test_what_delete_all_has_emptied_is_there_again_if_the_disk_refuses(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool]
+) -> None:
+    await safe.put(1)
+    broken.append(True)
+    with pytest.raises(errors.ObjectReset) as refusal:
+        await safe.empty()
+    assert refusal.value.retryable
+    assert await safe.get() == 1
+
+    broken.clear()
+    await runtime.crash()
+    assert await safe.get() == 1
+
+
+async def test_a_call_that_may_yet_have_worked_is_not_called_retryable(
+    runtime: TestRuntime[Any], safe: Any, broken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await safe.put(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refuse)
+        broken.append(True)
+        with pytest.raises(errors.ObjectReset, match="unless the process ends") as refusal:
+            await safe.put(2)
+        broken.clear()
+
+    assert not refusal.value.retryable
+    assert await safe.get() == 1
+    assert await safe.put(3) == 3
+    await runtime.crash()
+    assert await safe.get() == 3
+
+
 async def test_abort_drops_the_step_it_is_in_while_an_earlier_commit_is_under_way(
     safe: Any, disk: StuckDisk, runtime: TestRuntime[Any]
 ) -> None:
