@@ -18,14 +18,14 @@ from typing import Final, NamedTuple
 
 from runtime.errors import DataFolderRefused
 
-VERSION: Final = 1
+VERSION: Final = 2
 SUFFIX: Final = ".sqlite"  # of the databases' files
 _SEGMENT_MAGIC: Final = b"DormJrnl"
 _RECORD_MAGIC: Final = b"DormRec\n"
 
 _SEGMENT: Final = struct.Struct("<8sIQQQI")  # ends with the checksum of what stands before it
 _RECORD: Final = struct.Struct("<8sQII")  # magic, sequence, length, checksum of what follows
-_ENTRY: Final = struct.Struct("<BHII")  # kind, length of the path, page size, length of content
+_ENTRY: Final = struct.Struct("<BHIIQ")  # kind, length of the path, page size, of content, stamp
 
 
 class Kind(IntEnum):
@@ -34,7 +34,11 @@ class Kind(IntEnum):
     COMMIT = 1
     """A database has changed: the frames of its write-ahead log."""
     REMOVED = 2
-    """A database is about to be deleted."""
+    """A database is about to be deleted, and its history."""
+    WIPED = 3
+    """A database was emptied: as a commit, and there is no going back to before."""
+    RESTORED = 4
+    """A database was brought back to what it has been before: as a commit."""
 
 
 class Entry(NamedTuple):
@@ -45,6 +49,8 @@ class Entry(NamedTuple):
     """Where the database is, below the folder of all objects."""
     page_size: int = 0
     content: bytes | memoryview = b""
+    stamp: int = 0
+    """When, by the node's `Stamps`."""
 
     @property
     def size(self) -> int:
@@ -75,9 +81,9 @@ HEADER_SIZE: Final = _SEGMENT.size
 def encode(sequence: int, entries: Sequence[Entry]) -> bytes:
     """Return a record as it stands in the file."""
     parts: list[bytes | memoryview] = []
-    for kind, path, page_size, content in entries:
+    for kind, path, page_size, content, stamp in entries:
         name = path.encode()
-        parts += (_ENTRY.pack(kind, len(name), page_size, len(content)), name, content)
+        parts += (_ENTRY.pack(kind, len(name), page_size, len(content), stamp), name, content)
     body = b"".join(parts)
     return _RECORD.pack(_RECORD_MAGIC, sequence, len(body), zlib.crc32(body)) + body
 
@@ -102,6 +108,11 @@ class Segment:
         if version > VERSION:
             raise DataFolderRefused(
                 f"the journal {path} was written by a newer version; use that one, or a backup"
+            )
+        if version < VERSION:
+            raise DataFolderRefused(
+                f"the journal {path} was written by an older version; start that one once more, "
+                "and stop it properly: then there is no journal left"
             )
         self.header = Header(*fields)
 
@@ -155,9 +166,9 @@ class Segment:
 def _entries(body: memoryview) -> Iterator[Entry]:
     at = 0
     while at < len(body):
-        kind, path_length, page_size, length = _ENTRY.unpack_from(body, at)
+        kind, path_length, page_size, length, stamp = _ENTRY.unpack_from(body, at)
         at += _ENTRY.size
         path = str(body[at : at + path_length], "utf-8")
         at += path_length
-        yield Entry(Kind(kind), path, page_size, body[at : at + length])
+        yield Entry(Kind(kind), path, page_size, body[at : at + length], stamp)
         at += length

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -39,6 +39,17 @@ class Frames:
     """Where the last commit in it begins in the log, in bytes. A life's first frames may hold
     more than one: those that it has inherited."""
     content: bytes
+    end: int
+    """Where they end in the log, in bytes."""
+
+
+HEADER_SIZE: Final = _HEADER.size
+
+
+def page_size(content: bytes | memoryview) -> int:
+    """Return the size of a page, in bytes, as a log's header says."""
+    _, _, size, _, _, _, _ = _HEADER.unpack_from(content)
+    return int(size)
 
 
 def path_of(database: Path) -> Path:
@@ -51,6 +62,20 @@ def pages(content: bytes | memoryview, page_size: int) -> Iterator[Page]:
     for start in range(0, len(content), _FRAME.size + page_size):
         number, size_after, *_ = _FRAME.unpack_from(content, start)
         yield Page(number, size_after, start + _FRAME.size)
+
+
+def frames(images: Mapping[int, bytes], size: int) -> bytes:
+    """Return pages as one commit's frames: those of the numbers given.
+
+    Args:
+        size: Of the database afterwards, in pages.
+    """
+    last = max(images)
+    return b"".join(
+        part
+        for number, image in sorted(images.items())
+        for part in (_FRAME.pack(number, size if number == last else 0, 0, 0, 0), image)
+    )
 
 
 class Tail:
@@ -72,7 +97,7 @@ class Tail:
             OSError: If the log can't be read.
         """
         if not frames:
-            return Frames(0, 0, b"")
+            return Frames(0, 0, b"", 0)
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDONLY)
         header = os.pread(self._descriptor, _HEADER.size, 0)
@@ -88,7 +113,7 @@ class Tail:
         last = begin
         if begin == _HEADER.size:  # a life's first: it may have inherited commits
             last += [0, 0, *_commit_ends(content, page_size)][-2]
-        return Frames(page_size, last, content)
+        return Frames(page_size, last, content, self._end)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -97,6 +97,7 @@ def test_a_newer_format_is_told_from_damage(folder: Path, monkeypatch: pytest.Mo
             st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
             st.sampled_from([512, 4096, 65536]),
             st.binary(max_size=100),
+            st.integers(0, 2**64 - 1),
         ),
         min_size=1,
     )
