@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar
 
 from runtime.clock import Clock, Timer
+from runtime.construction import Construction
 from runtime.errors import ObjectReset, OutsideObject, StorageError
 from runtime.gates import Call, InputGate, OutputGate
 from runtime.ids import ObjectId
@@ -24,14 +24,14 @@ from runtime.namespace import DurableObjectNamespace, Reply
 from runtime.node import Node
 from runtime.object import DurableObjectState, handlers_of
 from runtime.persistence import Alarms, Persistence
+from runtime.restoring import RETRY_SECONDS
 from runtime.schema import migrate
 from runtime.sections import CriticalSections
 from runtime.sockets import SERVICE_RESTART, SocketSet
 from runtime.storage import Storage
-from runtime.tasks import Aborted, ObjectTask, current, error_of, log_failure
+from runtime.tasks import Aborted, ObjectTask, current, log_failure
 from runtime.wire import copied_error
 
-RETRY_SECONDS: Final = 1.0  # after which the disk is asked again
 _GONE: Final = "The object has left memory meanwhile."
 _RESET: Final = "Durable Object connection closed because the object was reset."
 
@@ -70,13 +70,16 @@ class Activation:
         self._owed: set[Reply] = set()
         self._is_stepping = False
         self.instance: Any = None
+        self.ctx: DurableObjectState
         self.handlers = handlers_of(namespace.cls)
         gates = (self._input, self._output)
-        self._disk = Persistence(self, path, node.journal, node.syncer, gates, vfs=node.vfs)
+        self._disk = Persistence(
+            self, path, node.journal, node.syncer, gates, node.histories, vfs=node.vfs
+        )
         self._disk.database.statement_seconds = node.statement_seconds
         self.alarms = self._disk.alarms
         self._sections = CriticalSections(self, self._input)
-        self._storage = Storage(self._disk.database, self.alarms, self)
+        self._storage = Storage(self._disk.database, self.alarms, self._disk.bookmarks(), self)
         sockets.outlet = self._output.send
 
     def __str__(self) -> str:
@@ -86,7 +89,7 @@ class Activation:
 
     def start(self, env: Any) -> None:
         """Bring the schema up to date and make the instance, ahead of any event."""
-        self.run(self._construct(env), "the constructor", on_done=self._constructed)
+        Construction(self, self._disk, self._storage, env).start(self._input)
 
     @property
     def load(self) -> int:
@@ -107,16 +110,17 @@ class Activation:
         """Whether it has written in this life, and nothing is stored any more, or still."""
         return self._disk.has_become_empty()
 
-    def hibernate(self) -> Callable[..., None]:
+    def hibernate(self) -> Persistence:
         """Drop the memory; the sockets stay. Only while it is quiet.
 
         Returns:
-            What is left to do, on any thread: `Database.close`.
+            What is to be closed or removed, on any thread.
         """
         assert self.is_quiet, "something would be lost"
         self._end()
         self.instance = self.sockets.outlet = None
-        return self._disk.hand_over()
+        self._disk.hand_over()
+        return self._disk
 
     def break_off(self, error: BaseException) -> None:
         """Drop the memory, the sockets, and whatever isn't committed. Callers get `error`."""
@@ -153,24 +157,6 @@ class Activation:
     def checkpoint(self) -> None:
         """Bring all that is in the WAL into the database, so that the journal may forget it."""
         self._disk.checkpoint()
-
-    async def _construct(self, env: Any) -> None:
-        try:
-            if (name := self._disk.name.recall()) is not None:
-                # It may have been reached by its id, or woken by an alarm.
-                self.id = replace(self.id, name=name)
-            elif self.namespace.cls.migrations:
-                self._disk.keep_name()  # in one commit with the schema
-            migrate(self._disk.database, self._storage.sql, self.namespace.cls)
-            self.ctx = DurableObjectState(self.id, self._storage, self)
-            self.instance = self.namespace.cls(self.ctx, env)
-        except Exception:
-            self._disk.database.rollback()
-            raise
-
-    def _constructed(self, task: ObjectTask) -> None:
-        if (error := error_of(task)) is not None:
-            self.break_off(error)
 
     # What events need.
 
@@ -284,7 +270,10 @@ class Activation:
 
     def freed(self) -> None:
         """Leave the database to the next life, if this one is broken."""
-        if self.failure is None or self._disk.is_busy or self._is_left:
+        if self.failure is None or self._is_left:
+            return
+        self._disk.give_up()
+        if self._disk.is_busy:
             return
         self._disk.abandon()
         try:
@@ -321,9 +310,10 @@ class Activation:
         return "alarm" in self.handlers or self.instance is None
 
     def emptied(self) -> None:
-        self._disk.name.is_kept = False
+        self._disk.metadata.is_kept = False
         self.alarms.changed = True
         migrate(self._disk.database, self._storage.sql, self.namespace.cls)
+        self._disk.checkpoint()  # so that what was deleted doesn't stay in the log and the history
 
     def durable(self) -> Awaitable[None]:
         self._disk.commit()

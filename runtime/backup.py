@@ -36,6 +36,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from runtime.clock import SystemClock
+from runtime.commits import Nobody
 from runtime.config import RuntimeConfig
 from runtime.copies import (
     clear,
@@ -254,17 +255,6 @@ async def _bring_to_rest(draft: Path) -> None:
     (draft / PIN).unlink()
 
 
-class _Nobody:
-    """Nobody needs to hear of commits: a check makes none."""
-
-    def begun(self) -> None: ...
-    def confirmed(self) -> None: ...
-    def unconfirmed(self) -> None: ...
-    def committed(self, wal_pages: int) -> None: ...
-    def undone(self) -> None: ...
-    def lost(self, error: SqlError) -> None: ...
-
-
 def _report(folder: Path, draft: Path, progress: Progress) -> Report:
     """Look for damage in a folder at rest, and count what is there."""
     damaged = [] if _is_sound_file(draft / CATALOG) else [CATALOG]
@@ -293,7 +283,7 @@ def _is_sound(objects: Path, name: str) -> bool:
     if _is_sound_file(objects / name):
         return True
     # The standard library's SQLite is twice as fast to begin with, and may know less.
-    database = Database(objects / name, _Nobody())
+    database = Database(objects / name, Nobody())
     is_sound = False
     with suppress(SqlError):
         is_sound = database.run("PRAGMA quick_check(1)") == [("ok",)]

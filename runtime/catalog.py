@@ -26,6 +26,7 @@ _SCHEMA: Final = """
     PRAGMA synchronous = FULL;
     CREATE TABLE IF NOT EXISTS classes (name TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE);
     CREATE TABLE IF NOT EXISTS migrations (position INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE);
+    CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS objects (
         directory TEXT NOT NULL,
         id TEXT NOT NULL,
@@ -124,7 +125,8 @@ class Catalog:
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait([self._writer])
-        await self._connection.close()
+        async with self._writing:
+            await self._connection.close()
 
     @property
     def is_idle(self) -> bool:
@@ -200,6 +202,21 @@ class Catalog:
                         "WHERE directory = ?1 OR instr(directory, ?1 || '@') = 1",
                         (key,),
                     )
+            await self._connection.commit()
+
+    async def latest_stamp(self) -> int:
+        """Return the latest time that a commit had when the node last stopped; 0 at first."""
+        rows = await self._connection.execute_fetchall(
+            "SELECT value FROM marks WHERE name = 'stamp'"
+        )
+        return next((int(stamp) for (stamp,) in rows), 0)
+
+    async def keep_stamp(self, stamp: int) -> None:
+        """Keep that time, at the latest when the journal is erased."""
+        async with self._writing:
+            await self._connection.execute(
+                "INSERT OR REPLACE INTO marks (name, value) VALUES ('stamp', ?)", (stamp,)
+            )
             await self._connection.commit()
 
     async def alarms(self) -> list[tuple[Key, str | None, str | None, float]]:

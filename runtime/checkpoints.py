@@ -30,18 +30,21 @@ class Checkpoints:
     def __init__(
         self,
         database: Database,
+        work: Callable[[], None],
         syncer: Syncer,
         gate: InputGate,
         when_durable: Callable[[Call], object],
         done: Callable[[bool], object],
     ) -> None:
         """Args:
+        work: The checkpoint itself, on a thread.
         when_durable: Calls a function once all commits up to now are durable.
         done: Called when a checkpoint is over, and the database is free again, with whether
             it holds everything now.
         """
         self.is_running = False
         self._database = database
+        self._work = work
         self._syncer = syncer
         self._gate = gate
         self._when_durable = when_durable
@@ -64,7 +67,7 @@ class Checkpoints:
             section.finish()
             return
         self.is_running = True
-        self._syncer.run(self._database.checkpoint, partial(self._finish, section))
+        self._syncer.run(self._work, partial(self._finish, section))
 
     def _finish(self, section: InputGate, error: Exception | None) -> None:
         self.is_running = False

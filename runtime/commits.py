@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from runtime import wal
 from runtime.errors import ObjectReset, SqlError
 from runtime.gates import Lock, OutputGate
+from runtime.histories import Histories, Span
 from runtime.journal import Journal, MayComeBack
 from runtime.records import Entry, Kind
 
@@ -34,11 +35,26 @@ class Commits(Protocol):
     def committed(self, wal_pages: int) -> None:
         """It is in the WAL, which is so long now: written, and not yet durable."""
 
+    def wiped(self, wal_pages: int) -> None:
+        """The same, outside of any transaction, and the database is empty now."""
+
     def undone(self) -> None:
         """It was rolled back: nothing of it remains."""
 
     def lost(self, error: SqlError) -> None:
         """SQLite rolled it back by itself, over a full disk for instance."""
+
+
+class Nobody:
+    """Nobody has to hear of a database's transactions: it is no live object's."""
+
+    def begun(self) -> None: ...
+    def confirmed(self) -> None: ...
+    def unconfirmed(self) -> None: ...
+    def committed(self, wal_pages: int) -> None: ...
+    def wiped(self, wal_pages: int) -> None: ...
+    def undone(self) -> None: ...
+    def lost(self, error: SqlError) -> None: ...
 
 
 class GatedCommits:
@@ -49,6 +65,7 @@ class GatedCommits:
 
     Args:
         path: The database.
+        histories: What gives each commit its time, and remembers it if this life can't.
         lost: Called with the reason when a commit is lost. The object must break.
         idle: Called when no commit waits for the disk any more, whether durable or lost.
     """
@@ -58,16 +75,23 @@ class GatedCommits:
         path: Path,
         journal: Journal,
         output: OutputGate,
+        histories: Histories,
         *,
         lost: Callable[[Exception], object],
         idle: Callable[[], object],
     ) -> None:
         self._path = path
-        self._name = f"{path.parent.name}/{path.name}"
+        self.name = f"{path.parent.name}/{path.name}"
+        """Where the database is, as the journal calls it."""
         self._journal = journal
         self._output = output
+        self._stamps = histories.stamps
         self._lost = lost
         self._idle = idle
+        self.spans = histories.take_over(path)
+        """What is in the WAL, and not yet in the database's file."""
+        self.has_wiped = False
+        """Whether the database was emptied in this life."""
         self._tail = wal.Tail(path)
         self._lock: Lock | None = None
         self._under_way = 0
@@ -100,7 +124,13 @@ class GatedCommits:
         self.undone()
         self.begun()
 
-    def committed(self, wal_pages: int) -> None:
+    def wiped(self, wal_pages: int) -> None:
+        self.has_wiped = True
+        self.begun()
+        self.confirmed()
+        self.committed(wal_pages, Kind.WIPED)
+
+    def committed(self, wal_pages: int, kind: Kind = Kind.COMMIT) -> None:
         lock, self._lock = self._lock, None
         assert lock is not None, "a transaction that hasn't begun"
         self.count += 1
@@ -117,7 +147,9 @@ class GatedCommits:
         if not frames.content:  # it has changed nothing
             lock.release()
             return
-        entry = Entry(Kind.COMMIT, self._name, frames.page_size, frames.content)
+        stamp = self._stamps.next()
+        self.spans.append(Span(stamp, kind, frames.end))
+        entry = Entry(kind, self.name, frames.page_size, frames.content, stamp)
         self._under_way += 1
         self._after_latest = []
         done = partial(self._durable, lock, self._after_latest)
@@ -151,8 +183,9 @@ class GatedCommits:
         """Take what was lost off the WAL. Only when the database is closed, and these are idle."""
         if self._durable_end is None and self._unread:
             self._durable_end = wal.begin_of_last(self._unread, self._path)
-        if self._durable_end is not None:
-            wal.cut(self._path, self._durable_end)
+        if (end := self._durable_end) is not None:
+            self.spans = [span for span in self.spans if span.end <= end]
+            wal.cut(self._path, end)
 
     def _durable(self, lock: Lock, after: Sequence[Callable[[], object]]) -> None:
         self._under_way -= 1

@@ -60,6 +60,10 @@ class RuntimeConfig(BaseSettings):
     """How much may wait for the disk; beyond that, new work is refused as overload."""
     journal_segment_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """How large one file of the journal becomes. There are about seventeen of them."""
+    history_days: float = Field(default=30.0, ge=0)
+    """How far back an object can be taken; 0 to keep no history."""
+    history_max_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    """How large one object's history may become. Beyond that, it reaches back less far."""
     migrations: tuple[Migration, ...] = ()
     """The history of the project's classes. Without any, a bound class is new by itself."""
 

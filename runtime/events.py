@@ -44,10 +44,10 @@ def call(life: Activation, call: Call) -> None:
         work = _fetch(life, *call.args)
     else:
         method = life.namespace.methods[call.name]
-        function = getattr(life.instance, call.name)
-        work = (function if method.is_async else partial(as_async, function))(
-            *call.args, **call.kwargs
-        )
+        if method.is_async and life.instance is not None:
+            work = getattr(life.instance, call.name)(*call.args, **call.kwargs)
+        else:
+            work = _in_turn(life, call.name, *call.args, **call.kwargs)
     life.run(work, call.name, on_done=partial(_answer, life, call, method))
     if not call.reply.done():
         life.owe(call.reply)
@@ -81,6 +81,11 @@ def lose(life: Activation, ws: WebSocket, code: int, reason: str, was_clean: boo
 
 def _is_too_much(life: Activation) -> bool:
     return life.load >= MAX_TASKS or life.node.journal.is_full
+
+
+async def _in_turn(life: Activation, method: str, *args: Any, **kwargs: Any) -> Any:
+    # Asked for when it runs: the instance may not have been made before.
+    return await as_async(getattr(life.instance, method), *args, **kwargs)
 
 
 async def _fetch(life: Activation, request: Request) -> Response:
@@ -139,7 +144,7 @@ async def _alarm(life: Activation, name: str | None) -> None:
 def _handle(life: Activation, handler: str, *args: Any) -> ObjectTask | None:
     if handler not in life.handlers:
         return None
-    work = as_async(getattr(life.instance, handler), *args)
+    work = _in_turn(life, handler, *args)
     task = life.run(work, handler, on_done=partial(log_failure, life, handler))
     if life.sockets.event_timeout is not None and not task.done():
         reset = partial(life.break_off, ObjectReset(_EVENT_TOO_LONG))

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
-from pathlib import Path
 from typing import Final, Protocol
 
 from runtime.activation import Activation
@@ -16,6 +15,7 @@ from runtime.clock import Clock, Timer
 from runtime.errors import ShuttingDown
 from runtime.health import is_of_the_disk
 from runtime.journal import Journal
+from runtime.persistence import Persistence
 from runtime.records import SUFFIX, Entry, Kind
 from runtime.resident import Event, Refuse, Resident
 from runtime.syncer import Syncer
@@ -53,10 +53,9 @@ class Evictions:
         - The journal forgets what a database holds once the catalog knows of its alarms (I7).
     """
 
-    def __init__(self, house: House, catalog: Catalog, objects: Path, idle_seconds: float) -> None:
+    def __init__(self, house: House, catalog: Catalog, idle_seconds: float) -> None:
         self._house = house
         self._catalog = catalog
-        self._objects = objects
         self._idle_seconds = idle_seconds
         # The objects that are asked for their alarms, and when that is to be tried again.
         self._untold: dict[Key, Timer | None] = {}
@@ -120,15 +119,13 @@ class Evictions:
         else:
             self.watch(life, max(remaining, 1.0))
 
-    async def _close(
-        self, resident: Resident, close: Callable[..., None], *, is_empty: bool
-    ) -> None:
+    async def _close(self, resident: Resident, disk: Persistence, *, is_empty: bool) -> None:
         name = name_of(resident.key)
-        work = partial(close, checkpoint=True)
+        work = disk.close
         if is_empty and await self._is_durable(Entry(Kind.REMOVED, name)):
             # An object exists as long as it has something stored.
             self._catalog.forget(resident.key)
-            work = partial(_close_and_remove, close, self._objects / name)
+            work = disk.remove
         if await self._on_thread(work):
             await self.settle(name)
         self._reopen(resident)
@@ -172,9 +169,3 @@ def key_of(name: str) -> Key:
 
 def ignore(_: Exception) -> None:
     """Hear that the object couldn't be started, which whoever calls it next hears too."""
-
-
-def _close_and_remove(close: Callable[..., None], path: Path) -> None:
-    close(checkpoint=False)
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)

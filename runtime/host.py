@@ -23,6 +23,7 @@ from runtime.clock import Clock
 from runtime.config import RuntimeConfig
 from runtime.errors import ShuttingDown
 from runtime.evictions import STOPPING, Evictions, ignore, key_of, name_of
+from runtime.histories import Histories
 from runtime.ids import IdScheme, ObjectId
 from runtime.journal import Journal
 from runtime.namespace import Call, DurableObjectNamespace
@@ -53,6 +54,7 @@ class Host:
         clock: Clock,
         catalog: Catalog,
         syncer: Syncer,
+        histories: Histories,
         *,
         vfs: str | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class Host:
             segment_bytes=config.journal_segment_bytes,
             crowded=self._make_room,
         )
+        self.histories = histories
         self.debug = config.debug
         self.statement_seconds = config.statement_seconds
         self.is_stepping = False
@@ -77,8 +80,7 @@ class Host:
         self._env: Any = None
         self._namespaces: dict[str, DurableObjectNamespace[Any]] = {}
         self._residents: dict[Key, Resident] = {}
-        objects = config.data / "objects"
-        self._evictions = Evictions(self, catalog, objects, config.idle_seconds)
+        self._evictions = Evictions(self, catalog, config.idle_seconds)
         self._ringer = Ringer(clock, self._ring)
         self._inbox: deque[tuple[Resident, Event, Refuse]] = deque()
         self._loop = asyncio.get_running_loop()

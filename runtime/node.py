@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.clock import Clock
+from runtime.histories import Histories
 from runtime.journal import Journal
 from runtime.persistence import Alarms
 from runtime.syncer import Syncer
@@ -19,6 +20,7 @@ class Node(Protocol):
     clock: Clock
     syncer: Syncer
     journal: Journal
+    histories: Histories
     debug: bool
     vfs: str | None
     """What its databases are opened through; None for SQLite's own."""

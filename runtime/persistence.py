@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,16 +10,23 @@ from typing import Protocol
 
 from runtime import wal
 from runtime.alarms import AlarmTable
+from runtime.bookmarks import Bookmarks
 from runtime.checkpoints import Checkpoints
+from runtime.clock import Clock
 from runtime.commits import GatedCommits
-from runtime.errors import SqlError
+from runtime.errors import SqlError, StorageError
 from runtime.gates import InputGate, OutputGate
+from runtime.histories import Histories
+from runtime.history import History
 from runtime.ids import ObjectId
 from runtime.journal import Journal
-from runtime.schema import ObjectName
+from runtime.metadata import Metadata
+from runtime.restoring import Restorer
 from runtime.sql import Database
 from runtime.syncer import Syncer
 from runtime.tables import is_empty
+
+log = logging.getLogger("runtime")
 
 Alarms = dict[str | None, float]
 """When the unnamed one, if it is set, and each named one is due."""
@@ -28,6 +36,10 @@ class Keeper(Protocol):
     """The object's activation."""
 
     id: ObjectId
+
+    @property
+    def clock(self) -> Clock:
+        """What waiting goes by."""
 
     def break_off(self, error: BaseException) -> None:
         """A commit was lost: drop the object."""
@@ -61,21 +73,35 @@ class Persistence:
         journal: Journal,
         syncer: Syncer,
         gates: tuple[InputGate, OutputGate],
+        histories: Histories,
         *,
         vfs: str | None,
     ) -> None:
         gate, self._output = gates
         self._keeper = keeper
         self._journal = journal
+        self._syncer = syncer
+        self._histories = histories
+        self._history = History(path)
+        self._is_new = not path.exists()
+        self._inode: int | None = None  # of the database's file, once it is known
         self._commits = GatedCommits(
-            path, journal, self._output, lost=keeper.break_off, idle=keeper.freed
+            path, journal, self._output, histories, lost=keeper.break_off, idle=keeper.freed
         )
         self.database = Database(path, self._commits, vfs=vfs)
         self.database.refused = syncer.failed
         self.alarms = AlarmTable(self.database)
-        self.name = ObjectName(self.database)
+        self.metadata = Metadata(self.database)
         self._checkpoints = Checkpoints(
-            self.database, syncer, gate, self._commits.when_durable, self._checkpointed
+            self.database,
+            self._checkpoint,
+            syncer,
+            gate,
+            self._commits.when_durable,
+            self._checkpointed,
+        )
+        self._restorer = Restorer(
+            path, self._commits.name, journal, syncer, histories, keeper.clock
         )
         self._is_on_record = False
         self._untold: Alarms | None = None
@@ -89,11 +115,33 @@ class Persistence:
     @property
     def is_busy(self) -> bool:
         """Whether the disk has something to do for it."""
-        return self._checkpoints.is_running or not self._commits.are_idle
+        at_work = self._checkpoints.is_running or self._restorer.is_busy
+        return at_work or not self._commits.are_idle
 
     def has_become_empty(self) -> bool:
-        """Whether it was written to in this life, and holds nothing any more, or still."""
-        return bool(self._commits.count) and is_empty(self.database)
+        """Whether it was written to in this life, and nothing is stored, nor was since it began.
+
+        What was deleted row by row isn't nothing: somebody may want it back.
+        """
+        if not self._commits.count or self.database.had_rows:
+            return False
+        has_past = not self._commits.has_wiped and self._history.exists()
+        return not has_past and is_empty(self.database)
+
+    def recall(self) -> str | None:
+        """Return the object's name, if it is known.
+
+        Raises:
+            StorageError: If the database is gone, or another's.
+        """
+        if self._is_new and not self.database.is_open and self._history.exists():
+            raise StorageError(
+                f"{self.database.path.name} is missing: somebody has deleted it, or moved it away. "
+                f"Restore a backup, or delete {self._history.path.name} as well to begin anew"
+            )
+        name = self.metadata.recall(self._keeper.id.hex)
+        self._inode = None if self._is_new else self.database.path.stat().st_ino
+        return name
 
     def is_unfinished(self) -> bool:
         """Whether an explicit transaction is open that messages have to wait for."""
@@ -147,10 +195,10 @@ class Persistence:
         self._keeper.stored(alarms)
 
     def keep_name(self) -> None:
-        """Write the object's name with whatever else is being written."""
-        if self._keeper.id.name is not None and not self.name.is_kept:
+        """Write whose database it is with whatever else is being written."""
+        if not self.metadata.is_kept:
             with self.database.unconfirmed():  # the rest says whether it is to be waited for
-                self.name.keep(self._keeper.id.name)
+                self.metadata.keep(self._keeper.id.hex, self._keeper.id.name)
 
     def checkpoint_if_due(self) -> None:
         """Shorten the WAL, if it is long."""
@@ -161,29 +209,98 @@ class Persistence:
         self._position = self._journal.position
         self._checkpoints.start()
 
-    def hand_over(self) -> Callable[..., None]:
-        """End it with nothing lost. What is left to do, on any thread, is `Database.close`.
-
-        What is returned raises an OSError if not everything has come into the database's file:
-        the next life goes on with the WAL.
-        """
+    def hand_over(self) -> None:
+        """Let go of it with nothing lost. `close` or `remove` is to follow."""
         self._commits.close()
-        return self._close
+
+    def close(self) -> None:
+        """Bring everything into the database's file, and close it. On any thread.
+
+        Raises:
+            OSError: If the disk refuses. It is closed, and the next life goes on with the WAL.
+            SqlError: The same.
+        """
+        path, was_open = self.database.path, self.database.is_open
+        is_kept = False
+        try:
+            self._keep_history()
+            is_kept = True
+        finally:
+            self.database.close(checkpoint=is_kept)
+            if was_open and wal.path_of(path).exists():
+                self._histories.leave(path, self._commits.spans)
+                is_kept = False
+        if not is_kept:
+            raise OSError(f"{path.name} hasn't taken in all of its log")
+        self._commits.spans = []
+
+    def remove(self) -> None:
+        """Delete the database, and its history. On any thread; only when the journal says so."""
+        self.database.close(checkpoint=False)
+        self._history.forget()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.database.path}{suffix}").unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Close the database as it is."""
         self.database.close(checkpoint=False)
         self._commits.close()
+        self._histories.leave(self.database.path, self._commits.spans)
 
     def undo_lost(self) -> None:
         """Take away what the disk has refused. Only after `abandon`, and while it isn't busy."""
         self._commits.undo_lost()
+        self._histories.leave(self.database.path, self._commits.spans)
 
-    def _close(self, *, checkpoint: bool) -> None:
+    def bookmarks(self) -> Bookmarks:
+        """Return the moments that the object can go back to."""
+        return Bookmarks(
+            self._keeper.id.hex,
+            self._history,
+            self._histories,
+            self._commits,
+            self.metadata,
+            is_new=self._is_new,
+        )
+
+    async def restore(self) -> None:
+        """Make the database what it was, as the object has asked for, and give up if it can't be.
+
+        Raises:
+            OSError: If the disk refuses. Nothing was changed.
+        """
+        until, owner = self.metadata.restore_to, self._keeper.id
+        assert until is not None, "nobody has asked for that"
+        self._restorer.is_busy = True
+        try:
+            await self._syncer.result_of(self.close)
+            self._commits.close()
+            await self._restorer.restore(until, owner.hex, owner.name)
+            self.alarms.changed = True
+        except StorageError as error:
+            if error.retryable:
+                raise
+            log.exception("%s can't be restored, and stays as it is", self._commits.name)
+            self.metadata.cancel_restoration()
+        finally:
+            self._restorer.is_busy = False
+
+    def give_up(self) -> None:
+        """Restore it in the next life, if that is what keeps it busy."""
+        self._restorer.give_up()
+
+    def _checkpoint(self) -> None:
+        """Bring the WAL into the history, and then into the database's file. On a thread."""
+        self._keep_history()
+        self.database.checkpoint()
+
+    def _keep_history(self) -> None:
         path = self.database.path
-        self.database.close(checkpoint=checkpoint)
-        if checkpoint and wal.path_of(path).exists():  # SQLite tells nobody
-            raise OSError(f"{path.name} hasn't taken in all of its log")
+        found = path.stat().st_ino if path.exists() else None
+        if self.database.is_open and found != (self._inode or found):
+            raise StorageError(f"{path.name} was deleted or replaced while it was in use")
+        self._inode = found
+        self._histories.keep(path, self._commits.spans)
 
     def _commit(self) -> None:
         try:
@@ -194,5 +311,6 @@ class Persistence:
 
     def _checkpointed(self, has_worked: bool) -> None:
         if has_worked:
+            self._commits.spans = []
             self._keeper.settled(self._position)
         self._keeper.freed()

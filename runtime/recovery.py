@@ -9,10 +9,9 @@ Then the objects concerned are asked for their alarms: the catalog may not have 
 from __future__ import annotations
 
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -20,10 +19,13 @@ from typing import Final
 
 from runtime import wal
 from runtime.alarms import AlarmTable
-from runtime.errors import DataFolderRefused, SqlError
+from runtime.commits import Nobody
+from runtime.differences import Buffer, Commit, write
+from runtime.errors import DataFolderRefused, StorageError
+from runtime.history import History, Retention
+from runtime.metadata import Metadata
 from runtime.records import SUFFIX, Entry, Kind, Segment
-from runtime.schema import ObjectName
-from runtime.segments import Index, path_of_segment, sync_folder, write_all
+from runtime.segments import Index, path_of_segment, sync_folder
 from runtime.sql import Database
 from runtime.tables import is_empty
 
@@ -42,6 +44,8 @@ class Recovered:
     """Whether it has storage."""
     name: str | None = None
     alarms: dict[str | None, float] = field(default_factory=dict)
+    stamp: int = field(default=0, compare=False)
+    """Of its latest commit in the journal; 0 if there is none."""
 
 
 @dataclass(slots=True)
@@ -49,25 +53,24 @@ class _Changes:
     """What the journal says of one database."""
 
     page_size: int = 0
-    size: int = 0
-    """Of the database, in pages."""
-    pages: dict[int, memoryview] = field(default_factory=dict)
+    commits: list[Commit] = field(default_factory=list)
     was_removed: bool = False
+
+    @property
+    def stamp(self) -> int:
+        return self.commits[-1].stamp if self.commits else 0
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that comes after those before."""
         if entry.kind is Kind.REMOVED:
             self.was_removed = True
-            self.pages.clear()
+            self.commits.clear()
             return
         self.page_size = entry.page_size
-        content = memoryview(entry.content)
-        for page in wal.pages(content, entry.page_size):
-            self.pages[page.number] = content[page.start : page.start + entry.page_size]
-            self.size = page.size_after or self.size
+        self.commits.append(Commit.of(entry.stamp, entry.kind, entry.content, entry.page_size))
 
 
-def recover(journal: Path, objects: Path) -> list[Recovered]:
+def recover(journal: Path, objects: Path, retention: Retention) -> list[Recovered]:
     """Bring all databases to their last durable commit, durably.
 
     The journal is to be erased when the catalog durably knows what is returned, not before.
@@ -75,6 +78,7 @@ def recover(journal: Path, objects: Path) -> list[Recovered]:
     Args:
         journal: The journal's folder.
         objects: The folder in which each class has a folder of its own.
+        retention: How much history is kept.
 
     Returns:
         What the objects say that this concerns.
@@ -91,12 +95,20 @@ def recover(journal: Path, objects: Path) -> list[Recovered]:
     awake = {f"{path.parent.name}/{path.name.removesuffix('-wal')}" for path in logs}
     concerned = sorted(changes.keys() | awake)
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(lambda path: _restore(objects / path, changes.get(path)), concerned):
-            pass  # an error is raised here
+        restored = [
+            pool.submit(_restore, objects / path, changes.get(path), retention)
+            for path in concerned
+        ]
+        for each in restored:
+            each.result()
         for folder in {objects, *((objects / path).parent for path in concerned)}:
             sync_folder(folder)
         found = list(pool.map(partial(_ask, objects), concerned))
-    return [recovered for recovered in found if recovered is not None]
+    return [
+        replace(recovered, stamp=changes[path].stamp if path in changes else 0)
+        for path, recovered in zip(concerned, found, strict=True)
+        if recovered is not None
+    ]
 
 
 def _entries(folder: Path) -> list[Entry]:
@@ -126,53 +138,40 @@ def _entries(folder: Path) -> list[Entry]:
     return entries
 
 
-def _restore(path: Path, changes: _Changes | None) -> None:
+def _restore(path: Path, changes: _Changes | None, retention: Retention) -> None:
     if changes is not None and changes.was_removed:
         path.unlink(missing_ok=True)
-    if changes is not None and changes.pages:
-        _write(path, changes)
+        History(path).forget()
+    if changes is not None and changes.commits:
+        _apply(path, changes, retention)
     wal.path_of(path).unlink(missing_ok=True)
 
 
-def _write(path: Path, changes: _Changes) -> None:
-    if not path.exists() and len(changes.pages) < changes.size:
+def _apply(path: Path, changes: _Changes, retention: Retention) -> None:
+    pages: dict[int, Buffer] = {}
+    for commit in changes.commits:
+        pages |= commit.pages
+    size = changes.commits[-1].size
+    if not path.exists() and len(pages) < size:
         log.error("%s is missing, and the journal has only the end of what was in it", path)
         return
     path.parent.mkdir(exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        for number, content in changes.pages.items():
-            if number <= changes.size:
-                write_all(descriptor, content, (number - 1) * changes.page_size)
-        os.ftruncate(descriptor, changes.size * changes.page_size)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class _Nobody:
-    """Nobody needs to hear of the commits: recovery itself makes none."""
-
-    def begun(self) -> None: ...
-    def confirmed(self) -> None: ...
-    def unconfirmed(self) -> None: ...
-    def committed(self, wal_pages: int) -> None: ...
-    def undone(self) -> None: ...
-    def lost(self, error: SqlError) -> None: ...
+    History(path).add(changes.page_size, changes.commits, retention)
+    write(path, changes.page_size, pages, size)
 
 
 def _ask(objects: Path, path: str) -> Recovered | None:
     directory, _, file = path.partition("/")
     hex = file.removesuffix(SUFFIX)
-    database = Database(objects / path, _Nobody())
+    database = Database(objects / path, Nobody())
     if not database.exists():
         return Recovered(directory, hex, exists=False)
     try:
-        name = ObjectName(database).recall()
+        name = Metadata(database).recall(hex)
         alarms = AlarmTable(database).due()
-        is_nothing = is_empty(database)
+        is_nothing = is_empty(database) and not History(database.path).exists()
         database.close(checkpoint=True)
-    except SqlError:  # its calls will fail with that; the other objects can be served
+    except StorageError:  # its calls will fail with that; the other objects can be served
         log.exception("%s can't be read, and its alarms won't ring", database.path)
         return None
     if is_nothing:  # its first commit never became durable

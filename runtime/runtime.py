@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, Generic, Self
@@ -21,6 +22,8 @@ from runtime.clock import Clock, SystemClock
 from runtime.config import RuntimeConfig
 from runtime.errors import DataFolderRefused
 from runtime.health import Disk, Health
+from runtime.histories import Histories
+from runtime.history import Retention
 from runtime.host import Host
 from runtime.ids import IdScheme
 from runtime.namespace import DurableObjectNamespace
@@ -29,6 +32,7 @@ from runtime.pins import break_pins
 from runtime.recovery import recover
 from runtime.segments import erase
 from runtime.sql import ClockVFS
+from runtime.stamps import MICROSECONDS, Stamps
 from runtime.syncer import Syncer
 from runtime.tasks import task_factory
 
@@ -144,8 +148,10 @@ class Runtime(Generic[EnvT]):
             with _refusing(self.config.data):
                 starting = break_pins(self.config.data)
                 failed.callback(os.close, starting)
-                keys = await self._open_folder(failed)
-            self.host = self._make_host()
+                keys, stamp = await self._open_folder(failed)
+            self.host = self._make_host(
+                Histories(Stamps(self._clock, stamp), _retention(self.config))
+            )
             self._disk = Disk(self.config.data, self._clock, self.host.syncer)
             self._catalog.failed = self._disk.refused
             self._opened_at = self._clock.time()
@@ -154,23 +160,28 @@ class Runtime(Generic[EnvT]):
             os.close(starting)
             failed.pop_all()
 
-    async def _open_folder(self, failed: AsyncExitStack) -> dict[str, str]:
+    async def _open_folder(self, failed: AsyncExitStack) -> tuple[dict[str, str], int]:
         objects = self.config.data / "objects"
         objects.mkdir(exist_ok=True)
         self._catalog = await Catalog.open(self.config.data / _CATALOG)
         failed.push_async_callback(self._catalog.abandon)
-        for found in await asyncio.to_thread(recover, self.config.data / "journal", objects):
+        stamp = await self._catalog.latest_stamp()
+        journal = self.config.data / "journal"
+        for found in await asyncio.to_thread(recover, journal, objects, _retention(self.config)):
+            stamp = max(stamp, found.stamp)
             key = Key(found.directory, found.hex)
             if found.exists:
                 self._catalog.note(key, found.name, found.alarms)
             else:
                 self._catalog.forget(key)
+        await self._catalog.keep_stamp(stamp)
         await self._catalog.flush()
-        await asyncio.to_thread(erase, self.config.data / "journal")
-        return await self._class_keys(objects)
+        await asyncio.to_thread(erase, journal)
+        return await self._class_keys(objects), stamp
 
     async def _close(self) -> None:
         try:
+            await self._catalog.keep_stamp(self.host.histories.stamps.last)
             await self._catalog.close()
             self.host.journal.erase_if_settled()
         except (OSError, CatalogError) as error:
@@ -185,9 +196,9 @@ class Runtime(Generic[EnvT]):
         self.host.journal.close()
         os.close(self._lock)
 
-    def _make_host(self) -> Host:
+    def _make_host(self, histories: Histories) -> Host:
         vfs = None if self._vfs is None else self._vfs.name
-        return Host(self.config, self._clock, self._catalog, Syncer(), vfs=vfs)
+        return Host(self.config, self._clock, self._catalog, Syncer(), histories, vfs=vfs)
 
     def _bind(self, keys: Mapping[str, str]) -> None:
         for binding, cls in self.bindings.items():
@@ -216,6 +227,11 @@ class Runtime(Generic[EnvT]):
         await asyncio.to_thread(_delete, objects, changes.deleted_keys)
         await self._catalog.carry_out(changes)
         return changes.keys
+
+
+def _retention(config: RuntimeConfig) -> Retention:
+    days = timedelta(days=config.history_days)
+    return Retention(int(days.total_seconds() * MICROSECONDS), config.history_max_bytes)
 
 
 def _delete(objects: Path, keys: Sequence[str]) -> None:

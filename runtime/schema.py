@@ -1,4 +1,4 @@
-"""What the runtime itself keeps in an object's database: its name, and its schema's version.
+"""The versions of an object's schema, and how it gets to the newest.
 
 Objects sleep for as long as they like, so each migrates by itself when it wakes, through every
 step it has missed. The version is SQLite's ``user_version``: it commits and rolls back with the
@@ -8,35 +8,12 @@ step it counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from runtime.errors import StorageError
 from runtime.object import DurableObject
 from runtime.sql import Database
 from runtime.statements import SqlStorage
-from runtime.tables import RuntimeTable
-
-_METADATA_COLUMNS: Final = "(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
-
-
-class ObjectName:
-    """The name that an object's id was made from: the id itself doesn't lead back to it."""
-
-    def __init__(self, database: Database) -> None:
-        self._table = RuntimeTable(database, "_cf_METADATA", _METADATA_COLUMNS)
-        self.is_kept = False
-
-    def recall(self) -> str | None:
-        """Return the name, if it has been kept."""
-        rows = self._table.read("SELECT value FROM _cf_METADATA WHERE key = 'name'")
-        self.is_kept = bool(rows)
-        return cast(str, rows[0][0]) if rows else None
-
-    def keep(self, name: str) -> None:
-        """Keep the name, with whatever else is being written."""
-        self._table.write("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", name)
-        self.is_kept = True
-
 
 Step: TypeAlias = str | Callable[[SqlStorage], None]
 

@@ -47,6 +47,8 @@ class Database(Transactional):
     def __init__(self, path: Path, commits: Commits, *, vfs: str | None = None) -> None:
         super().__init__(commits)
         self.path = path
+        self.had_rows = False
+        """Whether something was stored in this life, since the last `wipe`."""
         self.wal_pages = 0
         """How long the WAL is."""
         self.statement_seconds: float | None = None
@@ -58,7 +60,7 @@ class Database(Transactional):
         """Called, on any thread, with what the disk is to blame for."""
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
-        self._trusted = self._refused_transaction = False
+        self._trusted = self._refused_transaction = self._is_wiping = False
         self._cursors: weakref.WeakSet[apsw.Cursor] = weakref.WeakSet()
         self._statement = ""  # the object's latest, and what it turned out to be
         self._columns: tuple[str, ...] = ()
@@ -106,7 +108,9 @@ class Database(Transactional):
         except _FAILURES as error:
             cursor.close(force=True)
             raise self._failure(error) from error
-        return iter(rows), self._columns, connection.total_changes() - before
+        changes = connection.total_changes() - before
+        self.had_rows = self.had_rows or bool(changes)
+        return iter(rows), self._columns, changes
 
     def _rows(self, cursor: apsw.Cursor) -> Iterator[Row]:
         try:
@@ -142,9 +146,11 @@ class Database(Transactional):
             cursor.close()
         connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 1)
         attached = connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM attaches a scratch file
+        self._is_wiping = True
         try:
             self.run("VACUUM")  # the one write that can't run inside a transaction
         finally:
+            self._is_wiping = self.had_rows = False
             connection.limit(apsw.SQLITE_LIMIT_ATTACHED, attached)
             connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
 
@@ -227,7 +233,9 @@ class Database(Transactional):
 
     def _wrote_wal(self, _: apsw.Connection, __: str, pages: int) -> int:
         self.wal_pages = pages
-        if not self.is_writing:  # something SQLite commits by itself, such as PRAGMA optimize
+        if self._is_wiping:
+            self._commits.wiped(pages)
+        elif not self.is_writing:  # something SQLite commits by itself, such as PRAGMA optimize
             self._commits.begun()
             self._commits.confirmed()
             self._commits.committed(self.wal_pages)

@@ -16,44 +16,25 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from runtime.alarms import AlarmTable
-from runtime.clock import Clock, moment
+from runtime.clock import moment
 from runtime.errors import StorageError
 from runtime.kv import SyncKvStorage
 from runtime.sql import Database
 from runtime.statements import SqlStorage
+from runtime.surroundings import Surroundings
 from runtime.transactions import Transaction
+
+if TYPE_CHECKING:
+    from runtime.bookmarks import Bookmarks
 
 MAX_KEYS: Final = 128  # in one get_many, put_many or delete_many
 
 _CONFIRMED: Final = nullcontext()
 
 T = TypeVar("T")
-
-
-class Surroundings(Protocol):
-    """What an object's storage needs from the object around it."""
-
-    def check(self) -> None:
-        """Raise unless the object's own code is running, and the object is whole."""
-
-    @property
-    def clock(self) -> Clock:
-        """What alarms are set by."""
-
-    def has_alarm_handler(self) -> bool:
-        """Whether alarms may be set."""
-
-    def exclusively(self, work: Callable[[], Awaitable[T]]) -> Awaitable[T]:
-        """Run `work` as a critical section whose failure is the caller's to handle."""
-
-    def emptied(self) -> None:
-        """The database has just become empty: no alarms, no schema."""
-
-    def durable(self) -> Awaitable[None]:
-        """Commit, and return once everything written so far is durable."""
 
 
 class Storage:
@@ -68,11 +49,14 @@ class Storage:
         ObjectReset: From every method, once the object is broken.
     """
 
-    def __init__(self, database: Database, alarms: AlarmTable, around: Surroundings) -> None:
+    def __init__(
+        self, database: Database, alarms: AlarmTable, bookmarks: Bookmarks, around: Surroundings
+    ) -> None:
         self.sql = SqlStorage(database, around.check)
         self.kv = SyncKvStorage(database, around.check)
         self._database = database
         self._alarms = alarms
+        self._bookmarks = bookmarks
         self._around = around
         self._transactions: list[Transaction] = []
 
@@ -290,6 +274,58 @@ class Storage:
 
     def _write(self, allow_unconfirmed: bool) -> AbstractContextManager[None]:
         return self._database.unconfirmed() if allow_unconfirmed else _CONFIRMED
+
+    # Going back.
+
+    async def get_current_bookmark(self) -> str:
+        """Return a name for what is stored now, once that is durable; later ones sort after it.
+
+        Raises:
+            StorageError: Inside a transaction.
+        """
+        await self._outside_transaction("get_current_bookmark")
+        return self._bookmarks.current()
+
+    async def get_bookmark_for_time(self, when: float | datetime) -> str:
+        """Return a name for what was stored at `when`, to the millisecond.
+
+        Args:
+            when: Seconds since the epoch, or an aware datetime.
+
+        Raises:
+            TypeError: If that is no such time.
+            ValueError: If it is yet to come.
+            StorageError: If the history doesn't reach back so far.
+        """
+        self._around.check()
+        if isinstance(when, timedelta):
+            raise TypeError(f"expected a moment, not {when!r}")
+        return self._bookmarks.at(moment(when, 0))
+
+    async def on_next_session_restore_bookmark(self, bookmark: str) -> str:
+        """Have the object's next life begin with what was stored at `bookmark`.
+
+        All of it: tables, keys, alarms. It becomes one more commit, so nothing is lost by it.
+        Usually followed by ``ctx.abort()``, so that the next life comes soon.
+
+        Returns:
+            A bookmark of the moment before that, by which it can be undone.
+
+        Raises:
+            ValueError: If it isn't a bookmark of this object, or one that is yet to come.
+            StorageError: If the history doesn't reach back so far; inside a transaction. Nothing
+                is going to happen.
+        """
+        await self._outside_transaction("on_next_session_restore_bookmark")
+        undo = self._bookmarks.plan_restoration(bookmark)
+        await self._around.durable()
+        return undo
+
+    async def _outside_transaction(self, operation: str) -> None:
+        self._around.check()
+        if self._database.in_transaction:
+            raise StorageError(f"Cannot call {operation}() within a transaction")
+        await self._around.durable()
 
 
 def _limit(keys: Sequence[str] | Mapping[str, Any]) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 THREADS: Final = 3  # beside the journal's own
+
+
+T = TypeVar("T")
 
 
 class Syncer:
@@ -57,6 +60,20 @@ class Syncer:
             loop.call_soon_threadsafe(finish, error)
 
         (self._urgent if is_urgent else self._pool).submit(job)
+
+    async def result_of(self, work: Callable[[], T]) -> T:
+        """Do `work` on a thread, and return what it returns. That goes on even if nobody waits."""
+        done: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        results: list[T] = []
+
+        def finish(error: Exception | None) -> None:
+            if not done.done():
+                done.set_result(error)
+
+        self.run(lambda: results.append(work()), finish)
+        if (error := await done) is not None:
+            raise error
+        return results[0]
 
     def shut_down(self) -> None:
         """End the threads, after the work that they have been given."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.errors import SqlError
 from runtime.sql import Database, Row, SqlValue
+
+METADATA: Final = "_cf_METADATA"  # the runtime's notes about the object, which are no content
 
 
 class RuntimeTable:
@@ -16,6 +20,7 @@ class RuntimeTable:
         self._database = database
         self._create = f"CREATE TABLE {name} {columns}"
         self._missing = f"no such table: {name}"
+        self._is_content = name != METADATA
 
     def read(self, statement: str, *bindings: SqlValue) -> list[Row]:
         """Return a statement's rows; none if there is no table yet."""
@@ -30,6 +35,7 @@ class RuntimeTable:
 
     def write(self, statement: str, *bindings: SqlValue) -> list[Row]:
         """Run a statement that writes, and return its rows."""
+        self._database.had_rows = self._database.had_rows or self._is_content
         try:
             return self._database.write(statement, *bindings)
         except SqlError as error:
@@ -43,7 +49,8 @@ def is_empty(database: Database) -> bool:
     """Whether no table has a row, the runtime's own notes about the object aside."""
     tables = database.run(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' "
-        "AND type IN ('table', 'virtual') AND name NOT IN ('sqlite_schema', '_cf_METADATA')"
+        "AND type IN ('table', 'virtual') AND name NOT IN ('sqlite_schema', ?)",
+        METADATA,
     )
     # SQL has no placeholder for a table's name.
     names = [str(name).replace('"', '""') for (name,) in tables]

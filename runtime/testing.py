@@ -23,6 +23,7 @@ from runtime.clock import ManualClock
 from runtime.config import RuntimeConfig
 from runtime.errors import DurableObjectError, ObjectReset
 from runtime.fetch import SWITCHING_PROTOCOLS, Request
+from runtime.histories import Histories
 from runtime.host import Host
 from runtime.ids import ObjectId
 from runtime.loopback import ClientSocket, HandshakeRefused, SocketClosed, Wire
@@ -90,8 +91,8 @@ class TestRuntime(Runtime[EnvT]):
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _make_host(self) -> Host:
-        return _TestHost(self, Syncer(), evicting=self._evicting)
+    def _make_host(self, histories: Histories) -> Host:
+        return _TestHost(self, Syncer(), histories, evicting=self._evicting)
 
     # Looking into objects.
 
@@ -230,10 +231,14 @@ class TestRuntime(Runtime[EnvT]):
 class _TestHost(Host):
     """A host that keeps calls back while the clock moves, and may evict before each event."""
 
-    def __init__(self, runtime: TestRuntime[Any], syncer: Syncer, *, evicting: bool) -> None:
+    def __init__(
+        self, runtime: TestRuntime[Any], syncer: Syncer, histories: Histories, *, evicting: bool
+    ) -> None:
         vfs = runtime._vfs
         name = None if vfs is None else vfs.name
-        super().__init__(runtime.config, runtime.clock, runtime._catalog, syncer, vfs=name)
+        super().__init__(
+            runtime.config, runtime.clock, runtime._catalog, syncer, histories, vfs=name
+        )
         self._test_clock = runtime.clock
         self._evicting = evicting
 

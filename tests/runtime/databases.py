@@ -37,6 +37,9 @@ class Ledger:
     def committed(self, wal_pages: int) -> None:
         self.heard.append("committed")
 
+    def wiped(self, wal_pages: int) -> None:
+        self.heard += ["begun", "committed"]
+
     def undone(self) -> None:
         self.heard.append("undone")
 

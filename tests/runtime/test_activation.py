@@ -336,17 +336,21 @@ async def test_an_object_without_data_ceases_to_exist(start_runtime: StartRuntim
         async def clear(self) -> None:
             self.ctx.storage.sql.exec("DELETE FROM things")
 
+        async def forget(self) -> None:
+            await self.ctx.storage.delete_all()
+
     runtime = await start_runtime(things=Empty)
     await runtime.env.things.get_by_name("looked at").clear()
-    await runtime.env.things.get_by_name("cleared").add()
-    await runtime.env.things.get_by_name("kept").add()
-    await runtime.env.things.get_by_name("cleared").clear()
+    for name in ("forgotten", "kept", "cleared"):
+        await runtime.env.things.get_by_name(name).add()
+    await runtime.env.things.get_by_name("forgotten").forget()
+    await runtime.env.things.get_by_name("cleared").clear()  # somebody may want it back
 
     await runtime.clock.advance(60)
     ids = await runtime.list_durable_object_ids(runtime.env.things)
 
-    assert [id.name for id in ids] == ["kept"]
-    assert len(list(runtime.config.data.glob("objects/*/*.sqlite"))) == 1
+    assert {id.name for id in ids} == {"kept", "cleared"}
+    assert {path.stem for path in runtime.config.data.glob("objects/*/*")} == {id.hex for id in ids}
 
 
 async def test_the_schema_is_brought_up_to_date_before_the_first_event(

@@ -35,6 +35,8 @@ def test_everything_has_a_default() -> None:
         "statement_seconds": 5.0,
         "journal_max_bytes": 64 * 1024 * 1024,
         "journal_segment_bytes": 16 * 1024 * 1024,
+        "history_days": 30.0,
+        "history_max_bytes": 64 * 1024 * 1024,
         "migrations": (),
     }
 

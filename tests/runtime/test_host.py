@@ -80,7 +80,7 @@ def config(folder: Path) -> RuntimeConfig:
     return RuntimeConfig(data=folder)
 
 
-async def test_data_survives_a_clean_restart_and_leaves_one_file_an_object(
+async def test_data_survives_a_clean_restart_and_leaves_a_database_and_its_history(
     tmp_path: Path,
 ) -> None:
     async with Runtime(config(tmp_path), bindings={"shelves": Shelf}) as runtime:
@@ -90,7 +90,7 @@ async def test_data_survives_a_clean_restart_and_leaves_one_file_an_object(
     async with Runtime(config(tmp_path), bindings={"shelves": Shelf}) as runtime:
         shelf = runtime.env.shelves.get_by_name("a")
         assert await shelf.get() == "jar"
-        assert files == [f"{shelf.id}.sqlite"]
+        assert files == [f"{shelf.id}.history", f"{shelf.id}.sqlite"]
 
 
 async def test_stopping_waits_for_handlers_and_for_the_disk(

@@ -9,10 +9,9 @@ import pytest
 
 from runtime.errors import SqlError, StorageError
 from runtime.object import DurableObject
-from runtime.schema import ObjectName, migrate
+from runtime.schema import migrate
 from runtime.sql import Database
 from runtime.statements import SqlStorage
-from runtime.tables import is_empty
 from tests.runtime.databases import Ledger, Watch, execute, upto, watch
 
 __all__ = ["watch"]
@@ -191,38 +190,3 @@ def test_a_full_disk_in_a_step_is_told(database: Database, commits: Ledger) -> N
 
     assert commits.heard[-1] == "lost"
     assert version(database) == 1
-
-
-# The name.
-
-
-def test_a_name_that_was_kept_is_recalled_by_the_next_life(database: Database) -> None:
-    name = ObjectName(database)
-    assert name.recall() is None
-    assert not name.is_kept
-
-    name.keep("gala é😀")
-    database.commit()
-    assert name.is_kept
-    database.close(checkpoint=True)
-
-    again = ObjectName(database)
-    assert again.recall() == "gala é😀"
-    assert again.is_kept
-
-
-def test_a_name_is_kept_with_whatever_else_is_written(database: Database, commits: Ledger) -> None:
-    database.write(SEATS)
-    ObjectName(database).keep("gala")
-
-    database.rollback()
-
-    assert ObjectName(database).recall() is None
-    assert commits.heard == ["begun", "undone"]
-
-
-def test_a_name_alone_is_no_content(database: Database) -> None:
-    ObjectName(database).keep("gala")
-    database.commit()
-
-    assert is_empty(database)

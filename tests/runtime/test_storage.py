@@ -669,7 +669,9 @@ async def test_a_checkpoint_whose_turn_comes_too_late_leaves_the_database_closed
     monkeypatch.setattr("runtime.checkpoints.PAGES", 1)
     gate, syncer = InputGate(asyncio.get_running_loop().call_soon), Syncer()
     output = OutputGate()
-    checkpoints = Checkpoints(database, syncer, gate, output.send, lambda _: None)
+    checkpoints = Checkpoints(
+        database, database.checkpoint, syncer, gate, output.send, lambda _: None
+    )
     database.write("CREATE TABLE t (n)")
     database.commit()
     section = gate.start_section(lambda _: None)

@@ -1,0 +1,71 @@
+"""How one life of an object begins: what is stored is looked at, and the instance is made.
+
+No event runs before that is done. Where the object has asked to be brought back to an earlier
+moment, that comes first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import StorageError
+from runtime.gates import InputGate
+from runtime.object import DurableObjectState
+from runtime.persistence import Persistence
+from runtime.schema import migrate
+from runtime.storage import Storage
+from runtime.tasks import ObjectTask, error_of, spawn_outside
+
+if TYPE_CHECKING:
+    from runtime.activation import Activation
+
+
+class Construction:
+    """Makes the instance of a life."""
+
+    def __init__(self, life: Activation, disk: Persistence, storage: Storage, env: Any) -> None:
+        self._life = life
+        self._disk = disk
+        self._storage = storage
+        self._env = env
+
+    def start(self, gate: InputGate) -> None:
+        """Do it now, if that is possible, with everything else of the object held back."""
+        done = partial(self._done, gate)
+        self._life.run(self._construct(), "the constructor", gate=gate, on_done=done)
+
+    async def _construct(self) -> None:
+        life, database = self._life, self._disk.database
+        try:
+            if (name := self._disk.recall()) is not None:
+                # It may have been reached by its id, or woken by an alarm.
+                life.id = replace(life.id, name=name)
+            if self._disk.metadata.restore_to is not None:
+                return  # and another try
+            if name is None and life.namespace.cls.migrations:
+                self._disk.keep_name()  # in one commit with the schema
+            migrate(database, self._storage.sql, life.namespace.cls)
+            life.ctx = DurableObjectState(life.id, self._storage, life)
+            life.instance = life.namespace.cls(life.ctx, self._env)
+        except Exception:
+            database.rollback()
+            raise
+
+    def _done(self, gate: InputGate, task: ObjectTask) -> None:
+        if (error := error_of(task)) is not None:
+            self._life.break_off(error)
+        elif self._life.instance is None:
+            gate.start_section(lambda section: spawn_outside(self._restore(section)))
+
+    async def _restore(self, section: InputGate) -> None:
+        life = self._life
+        try:
+            await self._disk.restore()
+        except (OSError, StorageError) as error:
+            life.break_off(error)
+        if life.failure is None:
+            self.start(section)
+            section.finish()
+        life.freed()
