@@ -8,6 +8,7 @@ from runtime import errors
 from runtime.alarms import AlarmInvocation
 from runtime.config import Migration, RuntimeConfig
 from runtime.fetch import Request, Response
+from runtime.health import Health
 from runtime.ids import ObjectId
 from runtime.methods import rpc_private
 from runtime.namespace import DurableObjectNamespace, Stub
@@ -22,6 +23,7 @@ __all__ = [
     "DurableObject",
     "DurableObjectNamespace",
     "DurableObjectState",
+    "Health",
     "Migration",
     "ObjectId",
     "Request",
