@@ -39,6 +39,7 @@ from runtime.tasks import task_factory
 _LOCK: Final = "lock"
 _CATALOG: Final = "catalog.sqlite"
 EnvT = TypeVar("EnvT", default=Any)
+CLOCK_TOLERANCE: Final = 2.0  # seconds
 log = logging.getLogger("runtime")
 
 
@@ -152,6 +153,13 @@ class Runtime(Generic[EnvT]):
             self.host = self._make_host(
                 Histories(Stamps(self._clock, stamp), _retention(self.config))
             )
+            if (ahead := stamp / MICROSECONDS - self._clock.time()) > CLOCK_TOLERANCE:
+                log.warning(
+                    "the clock of this machine was set back by %.0f s, or is wrong: the latest "
+                    "commit here is that much ahead of it. Nothing is lost by it; alarms ring by "
+                    "the clock, and bookmarks keep to the order of commits",
+                    ahead,
+                )
             self._disk = Disk(self.config.data, self._clock, self.host.syncer)
             self._catalog.failed = self._disk.refused
             self._opened_at = self._clock.time()

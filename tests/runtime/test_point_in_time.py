@@ -575,3 +575,30 @@ async def test_whatever_happens_it_goes_back_to_what_it_was(seed: int) -> None:
                     now = [*now, str(number)]
                     was.append((bookmark, now))
             assert await diary.read() == now
+
+
+# When the machine's clock jumps.
+
+
+async def test_a_clock_that_was_set_back_is_told_and_nothing_is_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with TestRuntime(bindings={"diaries": Diary}, data=tmp_path) as runtime:
+        diary = runtime.env.diaries.get_by_name("ada")
+        await runtime.clock.advance(timedelta(hours=2))
+        first = await diary.write("monday")
+        assert "clock" not in caplog.text
+
+    async with TestRuntime(bindings={"diaries": Diary}, data=tmp_path) as runtime:
+        assert "was set back by 7200 s" in caplog.text
+        diary = runtime.env.diaries.get_by_name("ada")
+        second = await diary.write("tuesday")
+        third = await diary.write("wednesday")
+        assert first < second < third
+
+        await diary.go_back(second)
+        await evicted(runtime, diary)
+        assert await diary.read() == ["monday", "tuesday"]
+        await diary.go_back(first)
+        await runtime.crash()
+        assert await diary.read() == ["monday"]
