@@ -117,6 +117,8 @@ class Transactional(ABC):
 
     def leave(self, *, keep: bool) -> None:
         """End the innermost transaction. The outermost one is then still to be committed."""
+        if not self._levels:
+            return  # it was lost, the object broke over that, and has closed the database
         savepoint, was_confirmed = self._levels.pop(), self._confirmed.pop()
         if savepoint is None:
             if not keep:

@@ -12,7 +12,6 @@ wait for all of it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from runtime.kv import SyncKvStorage
 from runtime.sql import Database
 from runtime.statements import SqlStorage
 from runtime.surroundings import Surroundings
-from runtime.transactions import Transaction
+from runtime.transactions import Transaction, transact
 
 if TYPE_CHECKING:
     from runtime.bookmarks import Bookmarks
@@ -156,32 +155,14 @@ class Storage:
 
         Nothing else of the object runs meanwhile, for at most 30 seconds. Every write counts,
         whether made through the closure's argument or through the storage. What was written
-        before has been committed already.
+        before has been committed already. If constraints are violated at the end, the object is
+        reset, as at the end of every other transaction.
 
         Raises:
-            SqlError: If constraints are violated at the end. Everything was rolled back.
             BaseException: Whatever the closure raises; everything was rolled back.
         """
         self._around.check()
-        return await self._around.exclusively(lambda: self._transact(closure))
-
-    async def _transact(self, closure: Callable[[Transaction], Awaitable[T]]) -> T:
-        if not self._transactions:
-            self._database.commit()  # what this step wrote before stands on its own
-        transaction = Transaction(self)
-        self._transactions.append(transaction)
-        self._database.enter()
-        try:
-            result: Any = closure(transaction)
-            if inspect.isawaitable(result):
-                result = await result
-        except BaseException:
-            transaction._end("rolled back", keep=False)
-            raise
-        transaction._end("already committed", keep=True)
-        if not self._transactions:
-            self._database.commit()
-        return result  # type: ignore[no-any-return]
+        return await self._around.exclusively(lambda: transact(self, closure))
 
     def transaction_sync(self, closure: Callable[[], T]) -> T:
         """Run `closure` and keep all of its writes or none.
@@ -191,6 +172,7 @@ class Storage:
 
         Raises:
             Exception: Whatever the closure raises; everything it wrote was rolled back.
+            ObjectReset: If the object broke meanwhile, over a full disk for instance.
         """
         self._around.check()
         self._database.enter()
@@ -200,6 +182,7 @@ class Storage:
             self._database.leave(keep=False)
             raise
         self._database.leave(keep=True)
+        self._around.check()  # a closure may have caught what broke the object
         return result
 
     async def sync(self) -> None:

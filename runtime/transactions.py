@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.errors import StorageError
 
 if TYPE_CHECKING:
     from runtime.storage import Storage
+
+
+T = TypeVar("T")
+
+
+async def transact(storage: Storage, closure: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run `closure` as a transaction, and return its result.
+
+    To be a task of its own: what the step before has written is committed already, and what the
+    closure leaves is committed when the step ends.
+    """
+    transaction = Transaction(storage)
+    try:
+        result: Any = closure(transaction)
+        if inspect.isawaitable(result):
+            result = await result
+    except BaseException:
+        transaction._end("rolled back", keep=False)
+        raise
+    transaction._end("already committed", keep=True)
+    return result  # type: ignore[no-any-return]
 
 
 class Transaction:
@@ -18,6 +40,8 @@ class Transaction:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._ended: str | None = None
+        storage._transactions.append(self)
+        storage._database.enter()
 
     async def get(self, key: str, default: Any = None) -> Any:
         """As `Storage.get`, what this transaction has written included."""

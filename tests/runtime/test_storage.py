@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 from math import inf
@@ -270,6 +271,67 @@ async def test_a_constraint_violated_at_the_commit_resets_the_object(
 
     assert failure.value.durable_object_reset
     assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.get("a")) is None
+
+
+async def test_a_constraint_violated_at_a_transactions_end_resets_the_object_too(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        async def orphan(txn: Any) -> None:
+            await txn.put("b", 2)
+            ctx.storage.sql.exec("INSERT INTO children VALUES (99)")
+
+        await ctx.storage.put("a", 1)
+        with suppress(errors.SqlError):
+            await ctx.storage.transaction(orphan)
+
+    with pytest.raises(errors.SqlError, match=r"^Durable Object was reset and rolled") as failure:
+        await runtime.run_in_durable_object(box, use)
+
+    assert failure.value.durable_object_reset
+    assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list()) == {"a": 1}
+
+
+@pytest.mark.parametrize("roll_back", [True, False])
+async def test_a_full_disk_in_a_transaction_resets_the_object_whatever_its_code_does_then(
+    runtime: TestRuntime[Any], box: Any, roll_back: bool
+) -> None:
+    async def use(_: Box, ctx: DurableObjectState) -> None:
+        async def closure(txn: Any) -> None:
+            ctx.storage.sql._database.run("PRAGMA max_page_count = 1")  # no public way leads there
+            with pytest.raises(errors.SqlError, match="SQLITE_FULL"):
+                await txn.put("big", b"x" * 100_000)
+            if roll_back:
+                txn.rollback()
+
+        await ctx.storage.put("a", 1)
+        with suppress(errors.SqlError):
+            await ctx.storage.transaction(closure)
+
+    with pytest.raises(errors.SqlError, match=r"^database or disk is full: SQLITE_FULL$"):
+        await runtime.run_in_durable_object(box, use)
+
+    assert await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.list()) == {"a": 1}
+
+
+async def test_transaction_sync_says_that_the_object_broke_though_its_closure_caught_that(
+    runtime: TestRuntime[Any], box: Any
+) -> None:
+    def use(_: Box, ctx: DurableObjectState) -> None:
+        def closure() -> None:
+            ctx.storage.sql._database.run("PRAGMA max_page_count = 1")
+            with suppress(errors.SqlError):
+                ctx.storage.kv.put("big", b"x" * 100_000)
+
+        ctx.storage.kv.put("a", 1)
+        ctx.storage.transaction_sync(closure)
+        said.append("committed")
+
+    said: list[str] = []
+    with pytest.raises(errors.SqlError, match="SQLITE_FULL"):
+        await runtime.run_in_durable_object(box, use)
+
+    assert said == []
 
 
 async def test_a_full_disk_resets_the_object_even_if_its_code_caught_the_error(
