@@ -84,7 +84,8 @@ def backup(data: Path, folder: Path, progress: Progress) -> Report:
 
     The copy is itself a data folder, at rest, with a file `MANIFEST` in it. It has the catalog,
     all objects, and the plain files beside them, with their permissions. The node keeps its
-    journal for as long as files are being copied, and may stop or start.
+    journal for as long as files are being copied, and may stop or start. Not for a thread in which
+    a loop runs.
 
     Args:
         folder: What the copy is to be. Absent or empty; folders above it are made.

@@ -160,7 +160,7 @@ async def backed_up(folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) ->
     return found == catalogued(copy) and found in node.moments[before - 1 : last]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 async def test_a_backup_is_as_the_node_was_at_one_moment_while_it_was_made(
     fast_folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -198,7 +198,7 @@ async def test_a_backup_that_is_made_wrongly_is_found_out(
 ) -> None:
     """Without this the test above would prove nothing."""
     sabotage(monkeypatch)
-    for seed in range(10):
+    for seed in (1, 3, 5, 0, 2, 4):
         try:
             if not await backed_up(fast_folder / str(seed), seed, monkeypatch):
                 return
