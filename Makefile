@@ -30,9 +30,10 @@ run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' --data '$(DATA)'
 
 # pytest-asyncio heeds only its own flag; the variable reaches the servers that tests start.
+# A file's tests stay together: two browsers at once would wait for each other.
 test: lint types static/vendor/.stamp ## Check everything, browser tests too (ARGS goes to pytest)
 	@CHROMIUM=$$(.ci/chromium) && export CHROMIUM && PYTHONASYNCIODEBUG=1 \
-		$(PY) -m pytest --asyncio-debug $(ARGS)
+		$(PY) -m pytest --asyncio-debug -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: .venv/.dev ## Check style and format
 	$(PY) -m ruff check
