@@ -144,7 +144,7 @@ class Bookmarks:
         if self._is_new:
             return 0
         first = self._commits.spans[:1]
-        return first[0].stamp - 1 if first else self._stamps.now()
+        return first[0].stamp if first else self._stamps.now()
 
 
 def _date(when: float) -> str:

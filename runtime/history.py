@@ -117,8 +117,9 @@ class History:
             self.forget()  # else it would have a gap
         elif commits and commits[-1].stamp > known:
             with Pages(self._database, page_size) as pages:
-                has_past = pages.size > 1  # the first page alone is an empty database
-                reach = known or (commits[0].stamp - 1 if has_past else 0)
+                # The first page alone is an empty database. What is before the first commit of a
+                # later one isn't known: after a crash, the file may be ahead of it.
+                reach = known or (commits[0].stamp if pages.size > 1 else 0)
                 blocks = b"".join(_blocks(pages, commits, known))
             self._append(_FileHead(page_size, reach), blocks)
             self._shorten(commits[-1].stamp, retention)

@@ -177,7 +177,7 @@ def test_a_history_that_begins_late_doesnt_reach_further(book: Book) -> None:
     book.commit(70, Kind.COMMIT, 3, {2: b"b" * PAGE})
     book.keep()
 
-    assert book.history.reach() == 69
+    assert book.history.reach() == 70
 
 
 @pytest.mark.parametrize("kept", [0, 1])
@@ -278,7 +278,7 @@ def test_a_history_without_a_beginning_is_told_and_begins_anew(
 
     assert "begins anew" in caplog.text
     assert book.at(4) == book.states[4]
-    assert book.history.reach() == 3
+    assert book.history.reach() == 4
 
 
 def flip(path: Path, at: int) -> None:
