@@ -117,6 +117,7 @@ class Activation:
             What is to be closed or removed, on any thread.
         """
         assert self.is_quiet, "something would be lost"
+        assert self.failure is None, "what was lost would be kept"
         self._end()
         self.instance = self.sockets.outlet = None
         self._disk.hand_over()
@@ -147,7 +148,8 @@ class Activation:
             self.watch.cancel()
 
     def abandon(self) -> None:
-        """Close the database as it is, as when the process dies."""
+        """Close the database as it is, for good, as when the process dies."""
+        self._is_left = True
         self._disk.abandon()
 
     def tell_alarms(self) -> None:

@@ -36,6 +36,7 @@ from runtime.tasks import spawn_outside
 from runtime.wire import copied_error
 
 POLL_SECONDS = 0.005  # while the process stops
+CLOSE_SECONDS = 30.0  # that the disk has for closing what is left then
 
 log = logging.getLogger("runtime")
 
@@ -119,14 +120,23 @@ class Host:
                     await asyncio.sleep(POLL_SECONDS)
         for resident in list(self._residents.values()):
             resident.sockets.disconnect(SERVICE_RESTART, STOPPING)
-            if resident.life is not None and resident.life.is_quiet:
-                self._evictions.evict(resident)
-            elif resident.life is not None:
-                resident.life.break_off(ShuttingDown(STOPPING))
-            else:
+            if resident.life is None:
                 self.forget_if_idle(resident)
-        while self._residents:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_SECONDS)
+            elif resident.life.is_quiet and resident.life.failure is None:
+                self._evictions.evict(resident)
+            else:  # one that is broken already waits for what it has lost to be undone
+                resident.life.break_off(ShuttingDown(STOPPING))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._residents:  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_SECONDS)
+        for resident in self._residents.values():
+            log.error(
+                "the disk doesn't let %s be closed; the next start mends it", resident.key.hex
+            )
+            if resident.life is not None:
+                resident.life.abandon()
+        self._residents.clear()
 
     def die(self) -> None:
         """End as a killed process does: nothing is finished, written, or said. For tests."""

@@ -148,7 +148,7 @@ class TestRuntime(Runtime[EnvT]):
         life = self.host.life_of(key_of(stub))
         if life is None:
             raise DurableObjectError("Cannot evict Durable Object: it is not currently running.")
-        if not life.is_quiet:
+        if life.failure is not None or not life.is_quiet:
             raise DurableObjectError("Cannot evict Durable Object: it still has work under way.")
         self.host.evict(life)
         await self.settle()
@@ -250,8 +250,9 @@ class _TestHost(Host):
 
     def deliver(self, resident: Resident, event: Event, refuse: Refuse) -> None:
         life = resident.life
-        if self._evicting and life is not None and life.is_quiet and not self.is_stepping:
-            self.evict(life)
+        can_go = life is not None and life.is_quiet and life.failure is None
+        if self._evicting and can_go and not self.is_stepping:
+            self.evict(cast(Activation, life))
         super().deliver(resident, event, refuse)
 
 

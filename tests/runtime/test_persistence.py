@@ -440,6 +440,36 @@ async def test_i1_an_object_that_waited_to_be_undone_has_one_next_life(
     assert await safe.get() == 4
 
 
+async def test_a_disk_that_never_lets_go_doesnt_keep_the_node_from_stopping(
+    runtime: TestRuntime[Any],
+    safe: Any,
+    broken: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await safe.put(1)
+    monkeypatch.setattr("runtime.host.CLOSE_SECONDS", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "truncate", refuse)
+        broken.append(True)
+        with pytest.raises(errors.ObjectReset):
+            await safe.put(2)
+        broken.clear()
+
+        await runtime.restart()
+
+        assert f"the disk doesn't let {safe.id} be closed" in caplog.text
+        assert await safe.get() == 1
+        await safe.put(3)
+    await runtime.clock.advance(5)  # nothing of the life before is left to cut anything off
+    assert await safe.get() == 3
+    await runtime.crash()
+    assert await safe.get() == 3
+
+
 class Shelf(DurableObject[object]):
     """Writes its schema when it is made."""
 
