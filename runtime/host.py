@@ -36,7 +36,7 @@ from runtime.tasks import spawn_outside
 from runtime.wire import copied_error
 
 POLL_SECONDS = 0.005  # while the process stops
-CLOSE_SECONDS = 30.0  # that the disk has for closing what is left then
+CLOSE_SECONDS = 30.0  # that the disk has then for closing each object
 
 log = logging.getLogger("runtime")
 
@@ -127,9 +127,10 @@ class Host:
             else:  # one that is broken already waits for what it has lost to be undone
                 resident.life.break_off(ShuttingDown(STOPPING))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                while self._residents:  # noqa: ASYNC110
-                    await asyncio.sleep(POLL_SECONDS)
+            while left := len(self._residents):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    while len(self._residents) == left:  # noqa: ASYNC110
+                        await asyncio.sleep(POLL_SECONDS)
         for resident in self._residents.values():
             log.error(
                 "the disk doesn't let %s be closed; the next start mends it", resident.key.hex

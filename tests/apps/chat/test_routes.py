@@ -101,7 +101,11 @@ async def test_a_body_that_is_missing_is_said_to_be(api: httpx.AsyncClient) -> N
 async def test_the_api_describes_itself(api: httpx.AsyncClient) -> None:
     schema = (await api.get(str(api.base_url).replace("/api/", "/schema/openapi.json"))).json()
 
-    assert set(schema["paths"]) == {"/api/identity", "/api/chat/rooms/{room}/messages"}
+    assert set(schema["paths"]) == {
+        "/api/identity",
+        "/api/chat/rooms/{room}/messages",
+        "/health",
+    }
     post = schema["paths"]["/api/chat/rooms/{room}/messages"]["post"]
     assert post["description"].startswith("Say something.")
     assert post["security"] == [{"guest": []}]
