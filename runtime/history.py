@@ -88,15 +88,17 @@ class History:
 
     def exists(self) -> bool:
         """Whether anything is known of the past."""
-        return self.path.exists()
+        try:
+            return self.path.stat().st_size > 0  # else it was just being begun
+        except FileNotFoundError:
+            return False
 
     def reach(self) -> int | None:
         """Return the earliest stamp that it leads back to; None if there is no history."""
-        try:
-            with _opened(self.path, os.O_RDONLY) as file:
-                return _FileHead.read(file, self.path).reach
-        except FileNotFoundError:
+        if not self.exists():
             return None
+        with _opened(self.path, os.O_RDONLY) as file:
+            return _FileHead.read(file, self.path).reach
 
     def add(self, page_size: int, commits: Sequence[Commit], retention: Retention) -> None:
         """Take in commits, before the database's file does. Those that it has already are skipped.
@@ -126,7 +128,7 @@ class History:
 
     def forget(self) -> None:
         """Delete it, durably."""
-        if self.exists():
+        if self.path.exists():
             self.path.unlink()
             sync_folder(self.path.parent)
 
@@ -167,15 +169,15 @@ class History:
 
     def _last(self) -> int:
         """The stamp of the newest commit in it; 0 if there is none."""
+        if not self.exists():
+            return 0
         try:
             with _opened(self.path, os.O_RDWR) as file:
                 head = _FileHead.read(file, self.path)
                 newest = _newest(file)
                 return head.reach if newest is None else newest.last
-        except FileNotFoundError:
-            return 0
-        except _Damaged:  # it was being begun, or worse
-            log.exception("it is given up, and begins anew")
+        except _Damaged as damage:
+            log.warning("%s; it can't be used, and begins anew", damage)
             self.forget()
             return 0
 
