@@ -315,7 +315,8 @@ class Activation:
         self._disk.metadata.is_kept = False
         self.alarms.changed = True
         migrate(self._disk.database, self._storage.sql, self.namespace.cls)
-        self._disk.checkpoint()  # so that what was deleted doesn't stay in the log and the history
+        # What was deleted mustn't stay in the log and the history for long.
+        self._disk.hasten_checkpoint()
 
     def durable(self) -> Awaitable[None]:
         self._disk.commit()

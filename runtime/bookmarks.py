@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Self
 
 from runtime.commits import GatedCommits
@@ -17,6 +17,7 @@ from runtime.stamps import MICROSECONDS
 
 _FORM: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{8})(-undo)?")
 _ID_DIGITS: Final = 16
+_SURELY_TOO_LATE: Final = 1e11  # the year 5138
 _PRECISION: Final = 1000  # microseconds in which all commits count as of the same time
 
 
@@ -92,8 +93,9 @@ class Bookmarks:
             ValueError: If that is yet to come.
             StorageError: If the history doesn't reach back so far.
         """
-        if when * MICROSECONDS > self._stamps.now():
-            raise ValueError(f"{_date(when)} is yet to come")
+        if not when * MICROSECONDS <= self._stamps.now():
+            hint = ": seconds are expected, not milliseconds" if when > _SURELY_TOO_LATE else ""
+            raise ValueError(f"{_date(when)} is yet to come{hint}")
         stamp = (int(when * MICROSECONDS) // _PRECISION + 1) * _PRECISION - 1
         self._must_reach(stamp)
         return str(Bookmark(stamp, self._hex))
@@ -127,12 +129,20 @@ class Bookmarks:
     def _must_reach(self, stamp: int) -> None:
         if not self._retention.microseconds:
             raise StorageError("no history is kept: RuntimeConfig.history_days is 0")
-        reach = max(self._reach(), self._stamps.now() - self._retention.microseconds)
-        if stamp < reach:
-            raise StorageError(
-                f"the history of this object reaches back to {_date(reach / MICROSECONDS)}, and "
-                f"not to {_date(stamp / MICROSECONDS)}"
-            )
+        limit, reach = self._stamps.now() - self._retention.microseconds, self._reach()
+        if stamp >= max(limit, reach):
+            return
+        days = timedelta(microseconds=self._retention.microseconds) / timedelta(days=1)
+        why = (
+            f"RuntimeConfig.history_days is {days:g}"
+            if limit > reach
+            else "what was before was deleted by delete_all(), or had no room in "
+            f"RuntimeConfig.history_max_bytes, {self._retention.max_bytes}"
+        )
+        raise StorageError(
+            f"the history of this object reaches back to {_date(max(limit, reach) / MICROSECONDS)}, "
+            f"not to {_date(stamp / MICROSECONDS)}: {why}"
+        )
 
     def _reach(self) -> int:
         wiped = [span.stamp for span in self._commits.spans if span.kind is Kind.WIPED]
@@ -148,4 +158,7 @@ class Bookmarks:
 
 
 def _date(when: float) -> str:
-    return datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):  # beyond the calendar
+        return f"{when:g}"

@@ -56,8 +56,13 @@ class Checkpoints:
         if self._database.wal_pages >= self._due_at:
             self.start()
 
+    def hasten(self) -> None:
+        """Have the next one due, if it isn't under way, however short the WAL is."""
+        if self._due_at != NEVER:
+            self._due_at = 0
+
     def start(self) -> None:
-        """Start a checkpoint, in its turn."""
+        """Start a checkpoint, in its turn. Not inside a step: that may use the database."""
         self._due_at = NEVER
         self._gate.start_section(lambda section: self._when_durable(partial(self._start, section)))
 

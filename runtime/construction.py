@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from runtime.errors import StorageError
+from runtime.errors import SqlError, StorageError
 from runtime.gates import InputGate
 from runtime.object import DurableObjectState
-from runtime.persistence import Persistence
+from runtime.persistence import FROM_BACKUP, Persistence
 from runtime.schema import migrate
 from runtime.storage import Storage
 from runtime.tasks import ObjectTask, error_of, spawn_outside
 
 if TYPE_CHECKING:
     from runtime.activation import Activation
+
+_DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 class Construction:
@@ -49,8 +51,11 @@ class Construction:
             migrate(database, self._storage.sql, life.namespace.cls)
             life.ctx = DurableObjectState(life.id, self._storage, life)
             life.instance = life.namespace.cls(life.ctx, self._env)
-        except Exception:
+        except Exception as error:
             database.rollback()
+            if isinstance(error, SqlError) and error.code in _DAMAGE:
+                where = f"{database.path.parent.name}/{database.path.name}"
+                raise StorageError(f"{where} is damaged: {error}. {FROM_BACKUP}") from error
             raise
 
     def _done(self, gate: InputGate, task: ObjectTask) -> None:

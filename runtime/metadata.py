@@ -41,7 +41,8 @@ class Metadata:
         if hex is not None and notes.get(_ID, hex) != hex:
             raise StorageError(
                 f"{self._path.name} is the database of another object, {notes[_ID]}: it was put "
-                "in the place of this one's. Restore a backup"
+                "in the place of this one's. Stop the server, and copy the .sqlite and the "
+                ".history of this object from a backup"
             )
         return notes.get(_NAME)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from runtime import wal
 from runtime.alarms import AlarmTable
@@ -25,6 +25,10 @@ from runtime.restoring import Restorer
 from runtime.sql import Database
 from runtime.syncer import Syncer
 from runtime.tables import is_empty
+
+FROM_BACKUP: Final = (
+    "Stop the server, and copy the .sqlite and the .history of this object from a backup"
+)
 
 log = logging.getLogger("runtime")
 
@@ -83,7 +87,7 @@ class Persistence:
         self._syncer = syncer
         self._histories = histories
         self._history = History(path)
-        self._is_new = not path.exists()
+        self._is_new = not path.exists() or not path.stat().st_size
         self._inode: int | None = None  # of the database's file, once it is known
         self._commits = GatedCommits(
             path, journal, self._output, histories, lost=keeper.break_off, idle=keeper.freed
@@ -136,8 +140,8 @@ class Persistence:
         """
         if self._is_new and not self.database.is_open and self._history.exists():
             raise StorageError(
-                f"{self.database.path.name} is missing: somebody has deleted it, or moved it away. "
-                f"Restore a backup, or delete {self._history.path.name} as well to begin anew"
+                f"{self._commits.name} is missing or empty: somebody has deleted it, or moved it "
+                f"away. {FROM_BACKUP}; or delete its history as well, to begin anew"
             )
         name = self.metadata.recall(self._keeper.id.hex)
         self._inode = None if self._is_new else self.database.path.stat().st_ino
@@ -203,6 +207,10 @@ class Persistence:
     def checkpoint_if_due(self) -> None:
         """Shorten the WAL, if it is long."""
         self._checkpoints.start_if_due()
+
+    def hasten_checkpoint(self) -> None:
+        """Shorten the WAL when this step has ended."""
+        self._checkpoints.hasten()
 
     def checkpoint(self) -> None:
         """Bring all that is in the WAL into the database, so that the journal may forget it."""

@@ -284,7 +284,9 @@ class Database(Transactional):
         failure = SqlError(message, code=str(apsw.mapping_result_codes[result & 0xFF]))
         if isinstance(error, apsw.InterruptError):
             limit = f"{self.statement_seconds} seconds"
-            failure.args = (f"{failure}. A statement may run for {limit}: statement_seconds",)
+            failure.args = (
+                f"{failure}. A statement may run for {limit} (RuntimeConfig.statement_seconds)",
+            )
         if failure.retryable and self.refused is not None:
             self.refused(failure)
         self._look_for_loss(failure)

@@ -136,8 +136,8 @@ class Storage:
         )
 
     async def delete_all(self) -> None:
-        """Forget everything: tables, keys, alarms. The object goes on with an empty database,
-        its `migrations` applied anew.
+        """Forget everything: tables, keys, alarms, and the history as well, so that no bookmark
+        leads back. The object goes on with an empty database, its `migrations` applied anew.
 
         Raises:
             StorageError: Inside a transaction. Nothing was deleted.
@@ -281,15 +281,17 @@ class Storage:
             StorageError: If the history doesn't reach back so far.
         """
         self._around.check()
-        if isinstance(when, timedelta):
-            raise TypeError(f"expected a moment, not {when!r}")
+        if not isinstance(when, int | float | datetime) or isinstance(when, bool):
+            raise TypeError(f"expected seconds since the epoch or an aware datetime, not {when!r}")
         return self._bookmarks.at(moment(when, 0))
 
     async def on_next_session_restore_bookmark(self, bookmark: str) -> str:
         """Have the object's next life begin with what was stored at `bookmark`.
 
-        All of it: tables, keys, alarms. It becomes one more commit, so nothing is lost by it.
-        Usually followed by ``ctx.abort()``, so that the next life comes soon.
+        All of it: tables, keys, alarms. It becomes one more commit, so nothing is lost by it. The
+        next life comes soon if ``ctx.abort()`` is called, in another call than this: whoever waits
+        for the answer of a call that aborts gets an error instead. If the restoration turns out
+        not to be possible, the log says so, and the object stays as it is.
 
         Returns:
             A bookmark of the moment before that, by which it can be undone.
@@ -307,7 +309,9 @@ class Storage:
     async def _outside_transaction(self, operation: str) -> None:
         self._around.check()
         if self._database.in_transaction:
-            raise StorageError(f"Cannot call {operation}() within a transaction")
+            raise StorageError(
+                f"Cannot call {operation}() within a transaction: call it before, or after"
+            )
         await self._around.durable()
 
 

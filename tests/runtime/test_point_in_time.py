@@ -381,8 +381,11 @@ async def test_a_bookmark_to_come_is_refused(runtime: TestRuntime[Any], diary: A
     await diary.write("monday")
     soon = runtime.clock.time() + 60
 
-    with pytest.raises(ValueError, match="is yet to come"):
+    with pytest.raises(ValueError, match="is yet to come$"):
         await diary.bookmark_for(soon)
+    for wrong in (soon * 1000, float("inf")):
+        with pytest.raises(ValueError, match="yet to come: seconds are expected"):
+            await diary.bookmark_for(wrong)
     with pytest.raises(ValueError, match="is yet to come"):
         await diary.go_back(str(Bookmark(int(soon * 1e6), diary.id.hex)))
     with pytest.raises(errors.StorageError, match="hasn't happened"):
@@ -492,11 +495,28 @@ async def test_a_database_that_was_deleted_isnt_begun_anew(
     content = database.read_bytes()
     database.unlink()
 
-    with pytest.raises(errors.StorageError, match="is missing: somebody has deleted it"):
+    with pytest.raises(errors.StorageError, match="is missing or empty: somebody has deleted it"):
         await diary.read()
     await runtime.restart()
     with pytest.raises(errors.StorageError, match="is missing"):
         await diary.write("tuesday")
+
+    database.write_bytes(content)
+    assert await diary.read() == ["monday"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database at all " * 1000])
+async def test_a_damaged_database_is_told(
+    runtime: TestRuntime[Any], diary: Any, damage: bytes
+) -> None:
+    await diary.write("monday")
+    await evicted(runtime, diary)
+    (database,) = runtime.config.data.glob("objects/*/*.sqlite")
+    content = database.read_bytes()
+    database.write_bytes(damage)
+
+    with pytest.raises(errors.StorageError, match=r"(is damaged|missing or empty).*from a backup"):
+        await diary.read()
 
     database.write_bytes(content)
     assert await diary.read() == ["monday"]

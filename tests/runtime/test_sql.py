@@ -468,7 +468,8 @@ def test_reading_too_long_is_interrupted_and_loses_nothing(
     log.commit()
 
     assert str(caught.value) == (
-        "interrupted: SQLITE_INTERRUPT. A statement may run for 0.01 seconds: statement_seconds"
+        "interrupted: SQLITE_INTERRUPT. A statement may run for 0.01 seconds "
+        "(RuntimeConfig.statement_seconds)"
     )
     assert (caught.value.code, caught.value.retryable) == ("SQLITE_INTERRUPT", False)
     assert (numbers(log), commits.heard) == ([1, 2], ["begun", "committed"])

@@ -750,3 +750,42 @@ async def test_a_checkpoint_whose_turn_comes_too_late_leaves_the_database_closed
 
 def _refuse(_: int) -> None:
     raise OSError(errno.EIO, "Input/output error")
+
+
+class Wiper(DurableObject[object]):
+    """Empties itself, and goes on."""
+
+    async def put(self) -> None:
+        await self.ctx.storage.put("a", 1)
+
+    async def wipe(self, times: int) -> None:
+        for _ in range(times):
+            await self.ctx.storage.delete_all()
+        await self.ctx.storage.put("b", 2)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("has_stored", [True, False])
+async def test_no_thread_uses_the_database_while_a_step_does(
+    monkeypatch: pytest.MonkeyPatch, times: int, has_stored: bool
+) -> None:
+    """delete_all() wants a checkpoint soon, and has to wait for the end of its step."""
+    async with TestRuntime(bindings={"wipers": Wiper}) as runtime:
+        wiper = runtime.env.wipers.get_by_name("a")
+        if has_stored:
+            await wiper.put()
+            await runtime.settle()
+        host, inside = runtime.host, []
+        really = host.syncer.run
+
+        def run(*args: Any, **options: Any) -> None:
+            if not options:  # else it is the journal's
+                inside.append(host.is_stepping)
+            really(*args, **options)
+
+        monkeypatch.setattr(host.syncer, "run", run)
+        await wiper.wipe(times)
+        await runtime.settle()
+
+        assert inside
+        assert not any(inside)
