@@ -139,9 +139,9 @@ class Bookmarks:
             else "what was before was deleted by delete_all(), or had no room in "
             f"RuntimeConfig.history_max_bytes, {self._retention.max_bytes}"
         )
+        earliest, asked = (_date(each / MICROSECONDS) for each in (max(limit, reach), stamp))
         raise StorageError(
-            f"the history of this object reaches back to {_date(max(limit, reach) / MICROSECONDS)}, "
-            f"not to {_date(stamp / MICROSECONDS)}: {why}"
+            f"the history of this object reaches back to {earliest}, not to {asked}: {why}"
         )
 
     def _reach(self) -> int:

@@ -381,7 +381,7 @@ async def test_a_bookmark_to_come_is_refused(runtime: TestRuntime[Any], diary: A
     await diary.write("monday")
     soon = runtime.clock.time() + 60
 
-    with pytest.raises(ValueError, match="is yet to come$"):
+    with pytest.raises(ValueError, match=r"is yet to come$"):
         await diary.bookmark_for(soon)
     for wrong in (soon * 1000, float("inf")):
         with pytest.raises(ValueError, match="yet to come: seconds are expected"):
