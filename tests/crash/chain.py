@@ -128,6 +128,8 @@ class Child:
                     raise Lie(f"object {name}, {lie}") from None
             case "failed", (error,):
                 raise Lie(f"a life came to grief: {error}")
+            case "complained", (complaint,):
+                raise Lie(f"something has gone wrong: {complaint}")
             case "overdue", ():
                 raise Lie("alarms were set, and don't ring")
 

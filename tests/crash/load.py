@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -230,6 +231,13 @@ async def live(config: RuntimeConfig, life: int, names: Collection[str], *, is_l
     await asyncio.gather(*clients)
 
 
+class Complaints(logging.Handler):
+    """Passes on what the node has to say: nothing should go wrong, however often it is killed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        report("complained", self.format(record))
+
+
 def main(pipe: int, *about: Any, **kind: Any) -> None:
     """Be the process that is killed: `live`. What it has to say goes into `pipe`, a line each."""
     global report
@@ -238,6 +246,7 @@ def main(pipe: int, *about: Any, **kind: Any) -> None:
         os.write(pipe, json.dumps(words).encode() + b"\n")
 
     report = write
+    logging.getLogger("runtime").addHandler(Complaints(logging.WARNING))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody listens any more
     try:
         asyncio.run(live(*about, **kind))
