@@ -30,42 +30,33 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from runtime.clock import SystemClock
-from runtime.commits import Nobody
 from runtime.config import RuntimeConfig
-from runtime.copies import (
-    clear,
-    copy_file,
-    copy_files,
-    copy_folder_mode,
-    in_batches,
-    made_whole,
-)
-from runtime.errors import BackupFailed, DataFolderRefused, SqlError
+from runtime.copies import MARK, clear, copy_file, copy_files, copy_folder_mode, made_whole
+from runtime.damage import find_damage, is_sound_file, names_of_databases, uri_of
+from runtime.errors import BackupFailed, DataFolderRefused
+from runtime.history import SUFFIX as HISTORY
 from runtime.pins import PIN, Pin
 from runtime.records import SUFFIX
 from runtime.runtime import Runtime
 from runtime.segments import Index, path_of_segment
-from runtime.sql import Database
-from runtime.wal import path_of
 
 CATALOG: Final = "catalog.sqlite"
 JOURNAL: Final = "journal"
 LOCK: Final = "lock"
 OBJECTS: Final = "objects"
-HISTORY: Final = ".history"
 WAL: Final = "-wal"
 MANIFEST: Final = "backup.json"
 FORMAT: Final = 1
 ATTEMPTS: Final = 3  # while nodes start in the data folder
+BY_HAND: Final = "or, to go on with the rest, copy this folder by hand, since it is a data folder"
 
 Progress = Callable[[str, int, int], object]
-"""Called again and again with what is being done, how much of it is done, and how much there is."""
+"""Called again and again with what is being done, how much of it is done, and how much there is:
+0 if nobody knows."""
 
 
 class Report(NamedTuple):
@@ -76,7 +67,8 @@ class Report(NamedTuple):
     bytes: int
     seconds: float
     damaged: Sequence[str]
-    """The databases that SQLite finds damage in. They are so in the data folder as well."""
+    """The databases that are damaged, missing, or another object's (`find_damage`), and perhaps
+    the catalog. They are so in the data folder as well."""
 
 
 def backup(data: Path, folder: Path, progress: Progress) -> Report:
@@ -96,7 +88,9 @@ def backup(data: Path, folder: Path, progress: Progress) -> Report:
     """
     clock = SystemClock()
     began = clock.time()
-    _check_apart(folder, data)
+    if not data.exists():
+        raise BackupFailed(f"{data} doesn't exist: name the data folder with --data")
+    _check_apart(folder, data, "data folder")
     if not (data / CATALOG).is_file():
         raise BackupFailed(f"{data} isn't a data folder: there is no {CATALOG} in it")
     with made_whole(folder) as draft:
@@ -109,6 +103,7 @@ def backup(data: Path, folder: Path, progress: Progress) -> Report:
                 f"a node has started in {data} {ATTEMPTS} times while it was being copied: try "
                 "again when it runs"
             )
+        progress("replaying the journal", 0, 0)
         moment = datetime.fromtimestamp(clock.time(), UTC)
         try:
             asyncio.run(_bring_to_rest(draft))
@@ -118,7 +113,7 @@ def backup(data: Path, folder: Path, progress: Progress) -> Report:
         manifest = {"format": FORMAT, "made_at": moment.isoformat(), "objects": report.objects}
         (draft / MANIFEST).write_text(json.dumps(manifest) + "\n")
         copy_folder_mode(data, draft)
-        progress("syncing", 0, 1)
+        progress("syncing", 0, 0)
     return report._replace(seconds=clock.time() - began)
 
 
@@ -135,7 +130,7 @@ def restore(folder: Path, data: Path, progress: Progress) -> Report:
     clock = SystemClock()
     began = clock.time()
     expected = _objects_in(folder)
-    _check_apart(data, folder)
+    _check_apart(data, folder, "backup")
     if (data / LOCK).exists():
         Runtime.check_folder(RuntimeConfig(data=data))  # says who has it
     with made_whole(data) as draft:
@@ -146,16 +141,16 @@ def restore(folder: Path, data: Path, progress: Progress) -> Report:
         if report.objects != expected:
             raise BackupFailed(
                 f"{folder} had {expected} objects when it was made, and has {report.objects} now: "
-                "use another backup"
+                f"use another backup; {BY_HAND}"
             )
         if report.damaged:
+            places = len(report.damaged)
             raise BackupFailed(
-                f"{folder} is damaged in {len(report.damaged)} places, such as "
-                f"{report.damaged[0]}: use another backup; or, to go on with the rest, copy this "
-                "folder by hand, since it is a data folder"
+                f"{folder} is damaged in {places} place{'' if places == 1 else 's'}, such as "
+                f"{report.damaged[0]}: use another backup; {BY_HAND}"
             )
         copy_folder_mode(folder, draft)
-        progress("syncing", 0, 1)
+        progress("syncing", 0, 0)
     return report._replace(seconds=clock.time() - began)
 
 
@@ -181,7 +176,7 @@ def _copy_catalog(source: Path, target: Path) -> None:
     copy_folder_mode(source, target)
     with (
         # In this mode, or SQLite would make one.
-        closing(sqlite3.connect(f"{_uri(source)}?mode=rw", uri=True)) as original,
+        closing(sqlite3.connect(f"{uri_of(source)}?mode=rw", uri=True)) as original,
         closing(sqlite3.connect(target)) as copy,
     ):
         original.backup(copy)
@@ -258,20 +253,11 @@ async def _bring_to_rest(draft: Path) -> None:
 
 def _report(folder: Path, draft: Path, progress: Progress) -> Report:
     """Look for damage in a folder at rest, and count what is there."""
-    damaged = [] if _is_sound_file(draft / CATALOG) else [CATALOG]
     objects = draft / OBJECTS
-    names = [
-        f"{path.name}/{name}"
-        for path in sorted(objects.iterdir())
-        for name in sorted(os.listdir(path))
-        if name.endswith(SUFFIX)
-    ]
-    checked = 0
-    for found in in_batches(partial(_is_sound, objects), names):
-        batch = names[checked : checked + len(found)]
-        damaged += [name for name, is_sound in zip(batch, found, strict=True) if not is_sound]
-        checked += len(found)
-        progress("checking", checked, len(names))
+    names = names_of_databases(objects)
+    damaged = find_damage(objects, names, lambda done: progress("checking", done, len(names)))
+    if not is_sound_file(draft / CATALOG):
+        damaged.insert(0, CATALOG)
     size = sum(
         os.stat(os.path.join(path, file)).st_size
         for path, _, files in os.walk(draft)
@@ -280,51 +266,36 @@ def _report(folder: Path, draft: Path, progress: Progress) -> Report:
     return Report(folder, len(names), size, 0.0, damaged)
 
 
-def _is_sound(objects: Path, name: str) -> bool:
-    if _is_sound_file(objects / name):
-        return True
-    # The standard library's SQLite is twice as fast to begin with, and may know less.
-    database = Database(objects / name, Nobody())
-    is_sound = False
-    with suppress(SqlError):
-        is_sound = database.run("PRAGMA quick_check(1)") == [("ok",)]
-    database.close(checkpoint=is_sound)
-    path_of(database.path).unlink(missing_ok=True)
-    return is_sound
-
-
-def _is_sound_file(path: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(f"{_uri(path)}?immutable=1", uri=True)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
-    except sqlite3.Error:
-        return False
-
-
-def _uri(path: Path) -> str:
-    return f"file:{quote(os.path.abspath(path))}"
-
-
 def _objects_in(folder: Path) -> int:
     """Return how many objects a backup had when it was made."""
-    if (folder / LOCK).exists():
-        raise BackupFailed(
-            f"a node has worked in {folder} since it was made: make a backup of that instead"
-        )
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         version, objects = int(manifest["format"]), int(manifest["objects"])
     except FileNotFoundError as error:
-        raise BackupFailed(f"{folder} isn't a whole backup: it has no {MANIFEST}") from error
+        raise BackupFailed(_why_no_backup(folder)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise BackupFailed(f"{folder / MANIFEST} is damaged: use another backup") from error
     except OSError as error:
         raise BackupFailed(f"{folder} can't be read: {error.strerror}") from error
+    if (folder / LOCK).exists():
+        raise BackupFailed(
+            f"a node has worked in {folder} since it was made: make a backup of that instead"
+        )
     if version > FORMAT:
         raise BackupFailed(f"{folder} was made by a newer version: use that one")
     return objects
 
 
-def _check_apart(folder: Path, source: Path) -> None:
+def _why_no_backup(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder} doesn't exist"
+    if (folder / CATALOG).exists() and not (folder / MARK).exists():
+        return f"{folder} is a data folder, not a backup: it has no {MANIFEST}"
+    return f"{folder} isn't a whole backup: it has no {MANIFEST}"
+
+
+def _check_apart(folder: Path, source: Path, what: str) -> None:
+    if folder.resolve() == source.resolve():
+        raise BackupFailed(f"{folder} is the {what} itself: name another folder")
     if folder.resolve().is_relative_to(source.resolve()):
         raise BackupFailed(f"{folder} lies in {source}, which is to be copied: name another folder")

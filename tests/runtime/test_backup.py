@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import stat
@@ -300,7 +301,7 @@ class Stalled:
 
     def __init__(self, data: Path, folder: Path) -> None:
         self._data, self._folder = data, folder
-        self._path = next(data.glob("objects/*")) / "zz.history"
+        self._path = data / "zz"
 
     async def __aenter__(self) -> Self:
         has_come = asyncio.Event()
@@ -393,7 +394,7 @@ async def test_a_backup_begins_again_when_a_node_starts_meanwhile(fast_folder: P
         status, problems = await stalled.go_on()
 
     assert (status, problems) == (0, "")
-    assert not list(copy.glob("objects/*/zz.history"))  # which was there the first time
+    assert not (copy / "zz").exists()  # which was there the first time
     assert content(copy) == catalogued(copy) == content(data)
 
 
@@ -491,7 +492,7 @@ async def test_it_says_what_it_has_done(folder: Path) -> None:
     ("target", "why"),
     [
         ("data/backups/1", "lies in"),
-        ("data", "lies in"),
+        ("data", "is the data folder itself"),
         ("full", "isn't empty, and nothing is overwritten"),
         ("file", "can't be used: Not a directory"),
         ("file/copy", "can't be used: Not a directory"),
@@ -515,10 +516,13 @@ async def test_a_backup_goes_nowhere_else(folder: Path, target: str, why: str) -
 
 
 def test_what_is_no_data_folder_isnt_backed_up(folder: Path) -> None:
+    with pytest.raises(BackupFailed, match="data doesn't exist: name the data folder with --data"):
+        backup(folder / "data", folder / "copy", quiet)
+    (folder / "data").mkdir()
     with pytest.raises(BackupFailed, match="isn't a data folder"):
         backup(folder / "data", folder / "copy", quiet)
 
-    assert os.listdir(folder) == []
+    assert os.listdir(folder) == ["data"]
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
@@ -576,6 +580,50 @@ async def test_a_damaged_database_is_saved_and_said_and_not_restored(folder: Pat
     assert sorted(os.listdir(folder)) == ["copy", "data"]
 
 
+def lose_a_database(path: Path) -> None:
+    path.unlink()
+
+
+def empty_a_database(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def put_another_in_its_place(path: Path) -> None:
+    shutil.copy(max(path.parent.glob(f"*{SUFFIX}")), path)
+
+
+@pytest.mark.parametrize("harm", [lose_a_database, empty_a_database, put_another_in_its_place])
+async def test_a_database_that_isnt_there_or_isnt_the_objects_is_damage(
+    folder: Path, harm: Callable[[Path], None]
+) -> None:
+    data, copy = folder / "data", folder / "copy"
+    await filled(data)
+    await asyncio.to_thread(backup, data, folder / "sound", quiet)
+    names = sorted(f"{path.parent.name}/{path.name}" for path in data.glob(f"objects/*/*{SUFFIX}"))
+    harm(data / "objects" / names[0])
+    harm(folder / "sound" / "objects" / names[0])
+
+    report = await asyncio.to_thread(backup, data, copy, quiet)
+
+    assert report.damaged == [names[0]]
+    for unsound in (copy, folder / "sound"):
+        with pytest.raises(BackupFailed, match=r"had 3 objects when|damaged in 1 place, such as"):
+            restore(unsound, folder / "new", quiet)
+
+
+async def test_what_is_empty_and_has_no_past_is_no_damage(folder: Path) -> None:
+    data = folder / "data"
+    await filled(data)
+    path = min(data.glob(f"objects/*/*{SUFFIX}"))
+    path.write_bytes(b"")
+    path.with_suffix(".history").write_bytes(b"")
+    path.with_name("f" * 64 + ".history").write_bytes(b"")
+
+    report = await asyncio.to_thread(backup, data, folder / "copy", quiet)
+
+    assert report.damaged == []
+
+
 def lose_an_object(copy: Path) -> None:
     next(copy.glob(f"objects/*/*{SUFFIX}")).unlink()
 
@@ -599,11 +647,12 @@ def damage_the_catalog(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
-        (lose_an_object, "had 3 objects when it was made, and has 2 now"),
+        (lose_an_object, "had 3 objects when it was made, and has 2 now: .* by hand"),
         (damage_the_manifest, "is damaged: use another backup"),
-        (lose_the_manifest, "isn't a whole backup"),
+        (lose_the_manifest, f"is a data folder, not a backup: it has no {MANIFEST}"),
+        (shutil.rmtree, "copy doesn't exist"),
         (make_it_newer, "was made by a newer version"),
-        (damage_the_catalog, "damaged in 1 places, such as catalog.sqlite"),
+        (damage_the_catalog, "damaged in 1 place, such as catalog.sqlite"),
     ],
 )
 async def test_what_is_no_whole_backup_isnt_restored(
@@ -616,7 +665,7 @@ async def test_what_is_no_whole_backup_isnt_restored(
     with pytest.raises(BackupFailed, match=why):
         restore(folder / "copy", folder / "new", quiet)
 
-    assert sorted(os.listdir(folder)) == ["copy", "data"]
+    assert not list(folder.glob("new*"))
 
 
 async def test_a_restore_overwrites_nothing(folder: Path) -> None:
