@@ -27,9 +27,10 @@ import asyncio
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -132,7 +133,7 @@ def restore(folder: Path, data: Path, progress: Progress) -> Report:
     expected = _objects_in(folder)
     _check_apart(data, folder, "backup")
     if (data / LOCK).exists():
-        Runtime.check_folder(RuntimeConfig(data=data))  # says who has it
+        Runtime.check_folder(_settings(data))  # says who has it
     with made_whole(data) as draft:
         _copy_plain_files(folder, draft)
         copy_file(folder / CATALOG, draft / CATALOG)
@@ -243,8 +244,16 @@ class _NodeWithoutObjects(Runtime[Any]):
         return {}  # which classes there are is up to the node that will work there
 
 
+def _settings(data: Path) -> RuntimeConfig:
+    """Return settings that keep every history whole, whatever is set for the node elsewhere."""
+    # Unlike the class itself, this reads neither the environment nor a pyproject.toml.
+    return RuntimeConfig.model_construct(
+        data=data, history_days=timedelta.max.days, history_max_bytes=sys.maxsize
+    )
+
+
 async def _bring_to_rest(draft: Path) -> None:
-    async with _NodeWithoutObjects(RuntimeConfig(data=draft), bindings={}):
+    async with _NodeWithoutObjects(_settings(draft), bindings={}):
         pass
     (draft / JOURNAL).rmdir()  # it is empty: everything is in the databases
     (draft / LOCK).unlink()

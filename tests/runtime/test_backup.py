@@ -28,11 +28,13 @@ from runtime import journal as journal_module
 from runtime.backup import MANIFEST, backup, restore
 from runtime.copies import MARK
 from runtime.errors import BackupFailed, DataFolderRefused
+from runtime.history import History
 from runtime.pins import unless_pinned
 from runtime.records import SUFFIX
 from runtime.segments import Index, path_of_segment
 from runtime.testing import TestRuntime
 
+ROOT = Path(__file__).parents[2]
 LATER = 4e9  # in 2096
 
 
@@ -622,6 +624,41 @@ async def test_what_is_empty_and_has_no_past_is_no_damage(folder: Path) -> None:
     report = await asyncio.to_thread(backup, data, folder / "copy", quiet)
 
     assert report.damaged == []
+
+
+SETTINGS = [
+    ({"RUNTIME_HISTORY_DAYS": "0"}, ""),
+    ({"RUNTIME_HISTORY_DAYS": "1e-9", "RUNTIME_HISTORY_MAX_BYTES": "1"}, ""),
+    ({"RUNTIME_HISTORY_DAYS": "-1"}, ""),
+    ({}, "[tool.runtime]\nhistory_days = 0\n"),
+    ({}, "[tool.runtime"),
+]
+
+
+@pytest.mark.parametrize(("variables", "pyproject"), SETTINGS)
+async def test_no_setting_takes_anything_from_a_backup(
+    folder: Path, variables: dict[str, str], pyproject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, copy = folder / "data", folder / "copy"
+    runtime = TestRuntime(bindings={"logs": Log}, data=data)
+    async with runtime:
+        log = runtime.env.logs.get_by_name("a")
+        await log.add()
+        await runtime.evict_durable_object(log)  # which begins the history
+        await log.add()  # which is in the journal alone
+        (history,) = data.glob("objects/*/*.history")
+        reach, size = History(history).reach(), history.stat().st_size
+        (folder / "pyproject.toml").write_text(pyproject)
+        monkeypatch.chdir(folder)
+        environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+
+        made = await run("backup", copy, "--data", data, env=environment)
+        restored = await run("restore", copy, "--data", folder / "new", env=environment)
+
+    assert (made[0], made[2]) == (restored[0], restored[2]) == (0, "")
+    for kept in (copy, folder / "new"):
+        path = kept / history.relative_to(data)
+        assert (History(path).reach(), path.stat().st_size > size) == (reach, True)
 
 
 def lose_an_object(copy: Path) -> None:
