@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from tomllib import TOMLDecodeError
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     PyprojectTomlConfigSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
+
+from runtime.errors import SettingsRefused
+
+_PROJECT: Final = "pyproject.toml"
+_TABLE: Final = "[tool.runtime]"
 
 
 class RenamedClass(BaseModel):
@@ -67,6 +77,13 @@ class RuntimeConfig(BaseSettings):
     migrations: tuple[Migration, ...] = ()
     """The history of the project's classes. Without any, a bound class is new by itself."""
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _has_a_name(cls, data: object) -> object:
+        if data == "":  # to pathlib that is the current folder
+            raise ValueError("it should name a folder")
+        return data
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -77,3 +94,45 @@ class RuntimeConfig(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, PyprojectTomlConfigSettingsSource(settings_cls)
+
+
+def configured(**settings: Any) -> RuntimeConfig:
+    """Return the settings, with arguments before all others, for a command line.
+
+    Raises:
+        SettingsRefused: If something is wrong: a sentence that names it, and where it can be set.
+    """
+    try:
+        return RuntimeConfig(**settings)
+    except ValidationError as error:
+        why = "; ".join(map(_what_is_wrong, error.errors()))
+        raise SettingsRefused(why) from error
+    except SettingsError as error:  # what isn't JSON where it has to be
+        (name,) = re.findall(r'field "(\w+)"', str(error)) or ["?"]
+        raise SettingsRefused(f"{_setting(name)} isn't JSON: {error.__cause__}") from error
+    except (TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsRefused(f"{_PROJECT} can't be read: {error}") from error
+    except AttributeError as error:
+        raise SettingsRefused(f"{_TABLE} in {_PROJECT} isn't a table") from error
+
+
+def _what_is_wrong(detail: Mapping[str, Any]) -> str:
+    top, *inner = map(str, detail["loc"])
+    name = ".".join((top, *inner))
+    match detail["type"]:
+        case "missing":
+            return f"{_setting(name)} is missing"
+        case "extra_forbidden" if not inner:
+            known = ", ".join(RuntimeConfig.model_fields)
+            return f"there is no setting {name} ({_TABLE} in {_PROJECT}), only {known}"
+        case "extra_forbidden":
+            return f"{_setting(name)} isn't known"
+    value, message = detail["input"], str(detail["msg"]).removeprefix("Value error, ")
+    # Without pydantic's own jargon.
+    should = re.sub(r"(, unable to .*| for <class .*)$", "", message.replace("Input ", "it ", 1))
+    return f"{_setting(name)} is {'empty' if value == '' else value}: {should}"
+
+
+def _setting(name: str) -> str:
+    variable = f"RUNTIME_{name.partition('.')[0].upper()}"
+    return f"the setting {name} ({variable}, or {_TABLE} in {_PROJECT})"

@@ -12,6 +12,7 @@
     │   └── SqlError        SQLite refused a statement; earlier writes stand
     ├── OutsideObject       storage, sockets or gates were used where no object is running
     ├── DataFolderRefused   the runtime can't start here
+    ├── SettingsRefused     a setting can't be meant so
     ├── MigrationRefused    the configured class migrations don't fit what is on disk
     └── BackupFailed        a backup wasn't made, or not restored
 
@@ -130,6 +131,10 @@ class OutsideObject(DurableObjectError, RuntimeError):
 
 class DataFolderRefused(DurableObjectError):
     """The data folder can't be used. Nothing in it was touched."""
+
+
+class SettingsRefused(DurableObjectError):
+    """A setting has a value that it can't have, or isn't known. Nothing was begun."""
 
 
 class MigrationRefused(DurableObjectError):

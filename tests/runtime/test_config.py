@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from runtime.config import Migration, RenamedClass, RuntimeConfig
+from runtime.config import Migration, RenamedClass, RuntimeConfig, configured
+from runtime.errors import SettingsRefused
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +120,7 @@ def test_migrations_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
     "text",
     [
         "[tool.runtime]\nidle = 5\n",
+        '[tool.runtime]\ndata = ""\n',
         "[tool.runtime]\nidle_seconds = 0\n",
         "[tool.runtime]\nidle_seconds = -1\n",
         "[tool.runtime]\ndrain_seconds = -1\n",
@@ -136,11 +138,56 @@ def test_what_the_pyproject_cant_mean_is_refused(project: Path, text: str) -> No
 
 
 @pytest.mark.parametrize(
-    "settings", [{"idle": 5}, {"idle_seconds": 0}, {"drain_seconds": -0.1}, {"migrations": [{}]}]
+    "settings",
+    [{"idle": 5}, {"idle_seconds": 0}, {"drain_seconds": -0.1}, {"migrations": [{}]}, {"data": ""}],
 )
 def test_what_an_argument_cant_mean_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RuntimeConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[tool.runtime]\nidle = 5\n", r"no setting idle \(\[tool.runtime\] .*\), only data, "),
+        (
+            "[tool.runtime]\nidle_seconds = 0\n",
+            "idle_seconds .* is 0: it should be greater than 0$",
+        ),
+        ("[tool.runtime]\ndata = 5\n", "data .* is 5: it is not a valid path$"),
+        ("[[tool.runtime.migrations]]\n", r"migrations.0.tag \(RUNTIME_MIGRATIONS, .* is missing$"),
+        ("[[tool.runtime.migrations]]\ntag = ''\nx = 1\n", "migrations.0.x .* isn't known$"),
+        ("[tool]\nruntime = 5\n", r"^\[tool.runtime\] in pyproject.toml isn't a table$"),
+        ("[tool.runtime", "^pyproject.toml can't be read: Expected"),
+    ],
+)
+def test_a_command_line_says_in_a_sentence_which_setting_is_wrong(
+    project: Path, text: str, why: str
+) -> None:
+    write(project, text)
+
+    with pytest.raises(SettingsRefused, match=why) as refusal:
+        configured()
+
+    assert "http" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("DATA", "", "^the setting data .* is empty: it should name a folder$"),
+        ("DEBUG", "maybe", "is maybe: it should be a valid boolean$"),
+        ("MIGRATIONS", "{", r"^the setting migrations \(RUNTIME_MIGRATIONS, .* isn't JSON: "),
+    ],
+)
+def test_a_command_line_names_the_variable_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
+) -> None:
+    monkeypatch.setenv(f"RUNTIME_{name}", value)
+
+    with pytest.raises(SettingsRefused, match=why):
+        configured()
 
 
 def test_objects_may_be_stopped_without_delay() -> None:
