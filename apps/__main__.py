@@ -14,8 +14,10 @@ from typing import Any
 
 import uvicorn
 
+from apps import pages
 from apps.chat.app import create_app
-from runtime import Runtime, RuntimeConfig, errors
+from runtime import Runtime, errors
+from runtime.config import configured
 
 # Of a WebSocket message: the server gathers all of it before the app can refuse it. For the same
 # reason nothing is compressed: kilobytes on the wire could become megabytes here.
@@ -30,8 +32,11 @@ def main() -> int:
     parser.add_argument("--port", default=8000, type=_port, help="port, 0 for any [%(default)s]")
     parser.add_argument("--data", type=_folder, help="folder that everything is kept in [data]")
     arguments = parser.parse_args()
-    config = RuntimeConfig(data=arguments.data) if arguments.data else RuntimeConfig()
+    if script := pages.missing_script():
+        print(f"Dormouse can't start: {script} is missing: run `make assets`", file=sys.stderr)
+        return 1
     try:
+        config = configured(**({"data": arguments.data} if arguments.data else {}))
         Runtime.check_folder(config)
         listener = _listen(arguments.host, arguments.port)
     except (errors.DurableObjectError, OSError) as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,15 @@ environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def missing_script() -> str | None:
+    """Return a script that the pages need and that wasn't fetched, as a path; None if all were."""
+    for template in sorted(TEMPLATES.rglob("*.html")):
+        for path in re.findall(r'static\("(vendor/[^"]+)"\)', template.read_text()):
+            if not (STATIC / path).is_file():
+                return f"{STATIC.name}/{path}"
+    return None
 
 
 @cache
