@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -21,10 +22,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import pytest
+from rich.progress import Progress
 
 from runtime import AlarmInvocation, DurableObject, Runtime, RuntimeConfig, copies
 from runtime import backup as backup_module
 from runtime import journal as journal_module
+from runtime.__main__ import Amount
 from runtime.backup import MANIFEST, backup, restore
 from runtime.copies import MARK
 from runtime.errors import BackupFailed, DataFolderRefused
@@ -484,7 +487,61 @@ async def test_it_says_what_it_has_done(folder: Path) -> None:
     assert (report["folder"], report["objects"], report["damaged"]) == (str(copy), 1, [])
     assert report["bytes"] > 4096
     assert 0 < report["seconds"] < 60
-    assert sentence.startswith("Restored 1 object, ")
+    assert sentence.startswith("Restored 1 object (")
+
+
+async def test_what_it_says_to_type_does_it(folder: Path) -> None:
+    data, copy, new = folder / "data", folder / "Ada's copy", folder / "new"
+    await filled(data, objects=1)
+
+    _, said, _ = await run("backup", copy, "--data", data)
+    first, _, command, end = said.split("\n")
+    typed = command.replace("FOLDER", str(new))
+    shell = await asyncio.create_subprocess_exec("sh", "-c", typed, stdout=asyncio.subprocess.PIPE)
+    restored, _ = await shell.communicate()
+
+    assert re.fullmatch(rf"Saved 1 object \(.* kB\) to {copy} in \d+\.\d s\.", first)
+    assert end == ""
+    assert restored.decode().endswith(f"Start with it:\nmake run DATA={new}\n")
+    assert content(new) == content(data)
+
+
+async def test_it_says_what_it_is_doing_and_how_much_of_that_is_done(folder: Path) -> None:
+    await filled(folder / "data")
+    heard: list[tuple[str, int, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        heard.append((what, done, total))
+
+    await asyncio.to_thread(backup, folder / "data", folder / "copy", progress)
+
+    assert heard == [
+        ("copying", 3, 3),
+        ("replaying the journal", 0, 0),
+        ("checking", 3, 3),
+        ("syncing", 0, 0),
+    ]
+
+
+def test_a_stage_of_which_nobody_knows_how_long_it_is_has_no_numbers() -> None:
+    with Progress(disable=True) as bars:
+        known, unknown = bars.add_task("", total=3), bars.add_task("", total=None)
+        column = Amount()
+
+        assert column.render(bars.tasks[known]).plain == "0/3"
+        assert column.render(bars.tasks[unknown]).plain == ""
+
+
+async def test_a_wrong_setting_is_named_in_a_sentence(folder: Path) -> None:
+    environment = {**os.environ, "RUNTIME_DATA": ""}
+
+    status, _, problems = await run("backup", folder / "copy", env=environment)
+
+    why = "the setting data (RUNTIME_DATA, or [tool.runtime] in pyproject.toml) is empty"
+    assert (status, problems) == (
+        1,
+        f"No backup was made: {why}: it should name a folder\n",
+    )
 
 
 # What is refused. Nothing is left of it.
@@ -570,12 +627,16 @@ async def test_a_damaged_database_is_saved_and_said_and_not_restored(folder: Pat
     await filled(data)
     path = min(data.glob(f"objects/*/*{SUFFIX}"))
     path.write_bytes(path.read_bytes()[:5000])
+    path.with_name(f"{path.name}-wal").touch()  # it was awake: the node in the copy asks it
 
-    status, _, problems = await run("backup", copy, "--data", data)
+    status, said, problems = await run("backup", copy, "--data", data)
 
     name = path.relative_to(data / "objects").as_posix()
     assert status == 1
-    assert f"damage in {name}" in problems
+    assert problems.startswith(f"Warning: damaged, missing, or another object's: {name}; ")
+    assert problems.count("\n") == 1
+    assert "can't be restored as it is" in said
+    assert "restore " not in said
     assert (copy / "objects" / name).stat().st_size == 5000
     with pytest.raises(BackupFailed, match=f"such as {name}: use another backup"):
         restore(copy, folder / "new", quiet)
