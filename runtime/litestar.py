@@ -15,7 +15,7 @@ from html import escape
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-from litestar import Litestar, MediaType, Request, Response, WebSocket, get
+from litestar import Litestar, MediaType, Request, Response, WebSocket, route
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.exceptions import (
@@ -100,7 +100,8 @@ class DurableObjectsPlugin(InitPlugin):
         return provide
 
     def _health_handler(self, path: str) -> HTTPRouteHandler:
-        @get(path, summary="Health", responses={503: _UNWELL}, sync_to_thread=False)
+        # HEAD is how load balancers ask that want the status alone.
+        @route(path, http_method=["GET", "HEAD"], responses={503: _UNWELL}, sync_to_thread=False)
         def health(request: Request[Any, Any, Any]) -> Response[Health]:
             """Return how the server is; as a page to whoever accepts HTML."""
             now = self._runtime.health

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 import httpx
 import pytest
 
 from apps.chat.app import create_app
+from apps.pages import render
 from runtime import RuntimeConfig
+from runtime.health import Health
 from tests.servers import serving
 
 
@@ -76,6 +79,31 @@ async def test_a_browser_gets_a_page_that_says_it_in_words_and_gives_nothing_awa
         assert "secret-garden" not in page.text
         assert str(tmp_path) not in page.text
         assert "set-cookie" not in page.headers
+
+
+async def test_a_load_balancer_may_ask_for_the_status_alone(
+    site: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    html = {"accept": "text/html"}
+    well = [await site.head("/health"), await site.head("/health", headers=html)]
+    with monkeypatch.context() as patch:
+        fill_disk(patch)
+        await say(site)
+        unwell = [await site.head("/health"), await site.head("/health", headers=html)]
+
+    assert [answer.status_code for answer in well + unwell] == [200, 200, 503, 503]
+    assert [answer.content for answer in well + unwell] == [b""] * 4
+    assert unwell[0].headers["retry-after"] == "1"
+
+
+def test_its_page_counts_in_proper_words() -> None:
+    about = dict.fromkeys((field.name for field in fields(Health)), 0)
+
+    page = render("health.html", health={**about, "is_well": True, "uptime_seconds": 1.7})
+    later = render("health.html", health={**about, "uptime_seconds": 7, "waiting_bytes": 5000})
+
+    assert ("<dd>1 second</dd>" in page, "<dd>nothing</dd>" in page) == (True, True)
+    assert ("<dd>7 seconds</dd>" in later, "<dd>4.9 KiB</dd>" in later) == (True, True)
 
 
 async def test_it_is_in_the_description_of_the_api(site: httpx.AsyncClient) -> None:
