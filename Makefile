@@ -2,7 +2,7 @@
 
 HOST   = 127.0.0.1
 PORT   = 8000
-DATA   = data
+DATA   =
 BENCH  =
 ROUNDS = 3000
 ARGS   =
@@ -27,7 +27,7 @@ help: ## Show this list
 		awk -F ':.*## ' "/^[a-z]+:.*## / {printf \"  $$on%-8s$$off %s\\n\", \$$1, \$$2}" Makefile
 
 run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
-	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' --data '$(DATA)'
+	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)')
 
 # pytest-asyncio heeds only its own flag; the variable reaches the servers that tests start.
 # A file's tests stay together: two browsers at once would wait for each other.
