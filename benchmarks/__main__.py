@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
@@ -40,12 +41,30 @@ async def measure(names: list[str], rounds: int, seconds: float) -> list[Result]
         return results
 
 
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds: 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: more than 0 seconds")
+    return seconds
+
+
 def main() -> int:
     """Measure what the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
-    parser.add_argument("--rounds", type=int, default=5, help="of each, alternating [%(default)s]")
-    parser.add_argument("--seconds", type=float, default=3, help="for a round [%(default)s]")
+    parser.add_argument(
+        "--rounds", type=_rounds, default=5, help="of each, alternating [%(default)s]"
+    )
+    parser.add_argument("--seconds", type=_seconds, default=3, help="for a round [%(default)s]")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     names = [name.upper() for given in arguments.workloads for name in given.split(",")]
