@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-async def start(folder: Path, code: Path = ROOT, **variables: str) -> tuple[int | None, str, str]:
+async def start(
+    folder: Path, variables: dict[str, str], code: Path = ROOT
+) -> tuple[int | None, str, str]:
     """Run `python -m apps` in a folder, and return its status and what it said at its end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "apps", "--port", "0"),
@@ -58,7 +60,7 @@ async def test_a_wrong_setting_is_named_in_a_sentence(
 ) -> None:
     (tmp_path / "pyproject.toml").write_text(pyproject)
 
-    status, said, problems = await start(tmp_path, **variables)
+    status, said, problems = await start(tmp_path, variables)
 
     assert (status, said) == (1, "")
     assert problems.startswith(f"Dormouse can't start: {why}")
@@ -72,7 +74,7 @@ async def test_a_clone_without_the_browsers_scripts_says_how_to_get_them(tmp_pat
     shutil.copytree(ROOT / "static", tmp_path / "static", ignore=shutil.ignore_patterns("vendor"))
     (tmp_path / "runtime").symlink_to(ROOT / "runtime")
 
-    answer = await start(tmp_path, code=tmp_path)
+    answer = await start(tmp_path, {}, code=tmp_path)
 
     missing = "static/vendor/htmx.min.js is missing: run `make assets`"
     assert answer == (1, "", f"Dormouse can't start: {missing}\n")
