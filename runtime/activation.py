@@ -104,7 +104,8 @@ class Activation:
     @property
     def is_quiet(self) -> bool:
         """Whether it could be evicted now, and nobody would notice (I6)."""
-        return not self._tasks and self._output.is_open and not self._disk.is_busy
+        is_busy = self._disk.is_busy or self._disk.is_to_checkpoint
+        return not self._tasks and self._output.is_open and not is_busy
 
     def has_become_empty(self) -> bool:
         """Whether it has written in this life, and nothing is stored any more, or still."""
@@ -274,7 +275,8 @@ class Activation:
         """Leave the database to the next life, if this one is broken."""
         if self.failure is None or self._is_left:
             return
-        self._disk.give_up()
+        if self.node.is_draining:
+            self._disk.give_up()
         if self._disk.is_busy:
             return
         self._disk.abandon()

@@ -151,10 +151,8 @@ class Bookmarks:
         reach = self._history.reach()
         if reach is not None:
             return reach
-        if self._is_new:
-            return 0
-        first = self._commits.spans[:1]
-        return first[0].stamp if first else self._stamps.now()
+        first = self._commits.spans[:1]  # before which it was empty if it is new, or who knows
+        return first[0].stamp - self._is_new if first else self._stamps.now()
 
 
 def _date(when: float) -> str:

@@ -51,6 +51,11 @@ class Checkpoints:
         self._done = done
         self._due_at = PAGES
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether one is under way, or waits for its turn."""
+        return self._due_at == NEVER
+
     def start_if_due(self) -> None:
         """Start a checkpoint, in its turn, if the WAL is long enough."""
         if self._database.wal_pages >= self._due_at:
@@ -63,11 +68,14 @@ class Checkpoints:
 
     def start(self) -> None:
         """Start a checkpoint, in its turn. Not inside a step: that may use the database."""
+        if self.is_wanted:
+            return
         self._due_at = NEVER
         self._gate.start_section(lambda section: self._when_durable(partial(self._start, section)))
 
     def _start(self, section: InputGate) -> None:
         if not self._database.is_open:  # there is none
+            self._due_at = PAGES
             self._done(True)
             section.finish()
             return

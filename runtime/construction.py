@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime.errors import SqlError, StorageError
+from runtime.errors import ObjectReset, SqlError, StorageError
 from runtime.gates import InputGate
 from runtime.object import DurableObjectState
 from runtime.persistence import FROM_BACKUP, Persistence
@@ -62,14 +62,19 @@ class Construction:
         if (error := error_of(task)) is not None:
             self._life.break_off(error)
         elif self._life.instance is None:
+            self._disk.is_restoring()
             gate.start_section(lambda section: spawn_outside(self._restore(section)))
 
     async def _restore(self, section: InputGate) -> None:
         life = self._life
         try:
             await self._disk.restore()
-        except (OSError, StorageError) as error:
+        except StorageError as error:
             life.break_off(error)
+        except OSError as error:
+            reset = ObjectReset(f"the disk refused to restore this object: {error.strerror}")
+            reset.retryable = True  # and without the file's name: it goes to clients
+            life.break_off(reset)
         if life.failure is None:
             self.start(section)
             section.finish()

@@ -14,10 +14,12 @@ from runtime.catalog import Catalog, Key
 from runtime.clock import Clock, Timer
 from runtime.errors import ShuttingDown
 from runtime.health import is_of_the_disk
+from runtime.histories import Histories
 from runtime.journal import Journal
 from runtime.persistence import Persistence
 from runtime.records import SUFFIX, Entry, Kind
 from runtime.resident import Event, Refuse, Resident
+from runtime.restoring import RETRY_SECONDS
 from runtime.syncer import Syncer
 from runtime.tasks import spawn_outside
 
@@ -33,6 +35,7 @@ class House(Protocol):
     clock: Clock
     syncer: Syncer
     journal: Journal
+    histories: Histories
     is_draining: bool
 
     def resident_of(self, life: Activation) -> Resident:
@@ -120,15 +123,28 @@ class Evictions:
             self.watch(life, max(remaining, 1.0))
 
     async def _close(self, resident: Resident, disk: Persistence, *, is_empty: bool) -> None:
-        name = name_of(resident.key)
-        work = disk.close
-        if is_empty and await self._is_durable(Entry(Kind.REMOVED, name)):
-            # An object exists as long as it has something stored.
-            self._catalog.forget(resident.key)
-            work = disk.remove
-        if await self._on_thread(work):
+        name, stamp = name_of(resident.key), self._house.histories.stamps.next()
+        if is_empty and await self._is_durable(Entry(Kind.REMOVED, name, stamp=stamp)):
+            # An object exists as long as it has something stored. The journal says now that it
+            # doesn't, and would take what a next life writes for a part of nothing: so there is
+            # none before it is gone.
+            is_gone = await self._on_thread(disk.remove)
+            while not is_gone and not self._house.is_draining:  # or the next start removes it
+                await self._pause(resident)
+                is_gone = await self._on_thread(disk.remove)
+            if is_gone:
+                self._catalog.forget(resident.key)
+                await self.settle(name)
+        elif await self._on_thread(disk.close):
             await self.settle(name)
         self._reopen(resident)
+
+    async def _pause(self, resident: Resident) -> None:
+        over: asyncio.Future[None] = self._loop.create_future()
+        self._house.clock.call_later(RETRY_SECONDS, partial(over.set_result, None))
+        resident.waits_for_disk = True
+        await over
+        resident.waits_for_disk = False
 
     def _reopen(self, resident: Resident) -> None:
         resident.is_closing = False

@@ -45,6 +45,8 @@ class Histories:
         """Leave to the next life what is in a database's log."""
         if spans:
             self._left[database] = spans
+        else:
+            self._left.pop(database, None)
 
     def keep(self, database: Path, spans: Sequence[Span]) -> None:
         """Take in a log, before it is brought into its database. On a thread.
@@ -62,5 +64,6 @@ class Histories:
         for span in spans:
             frames = content[begin : span.end]
             commits.append(Commit.of(span.stamp, span.kind, frames, page_size))
+            assert commits[-1].size, "a span ends with a commit"
             begin = span.end
         History(database).add(page_size, commits, self.retention)

@@ -10,28 +10,32 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
+from runtime.blocks import (
+    HEAD_SIZE,
+    Block,
+    Damaged,
+    FileHead,
+    backwards,
+    content_of,
+    encode,
+    newest_block,
+    read_block,
+)
 from runtime.differences import Buffer, Commit, Pages, undo, way_back
 from runtime.errors import StorageError
 from runtime.records import Kind
 from runtime.segments import sync_folder, write_all
 
 SUFFIX: Final = ".history"
-VERSION: Final = 1
 BLOCK_BYTES: Final = 8 * 1024 * 1024  # of differences that are packed together, and unpacked
 SLACK: Final = 0.1  # of the time it is kept for: how much later than need be it is shortened
 KEPT: Final = 0.75  # of the size it may have: what is left when it is shortened
 
-_MAGIC: Final = b"DormHist"
-_FILE: Final = struct.Struct("<8sIIQI")  # magic, version, page size, reach, checksum of these
-_BLOCK: Final = struct.Struct("<BIQQII")  # as `Block`; the checksums of the content and of these
-_FOOT: Final = struct.Struct("<I")  # the length of the whole block, for reading backwards
 
 log = logging.getLogger("runtime")
 
@@ -52,25 +56,6 @@ class Earlier(NamedTuple):
     page_size: int
     pages: dict[int, bytes]
     """Those that differ from what they are now, by their numbers."""
-
-
-class Block(NamedTuple):
-    """Some commits that were added together."""
-
-    kind: Kind
-    """COMMIT; or RESTORED, for one commit that is one."""
-    length: int
-    """Of what it holds, in bytes."""
-    first: int
-    last: int
-    """The stamps of its commits."""
-    checksum: int
-    begin: int
-    """Where it begins in the file."""
-
-    @property
-    def end(self) -> int:
-        return self.begin + _BLOCK.size + self.length + _FOOT.size
 
 
 class History:
@@ -98,18 +83,26 @@ class History:
         if not self.exists():
             return None
         with _opened(self.path, os.O_RDONLY) as file:
-            return _FileHead.read(file, self.path).reach
+            return FileHead.read(file, self.path).reach
 
-    def add(self, page_size: int, commits: Sequence[Commit], retention: Retention) -> None:
+    def add(
+        self,
+        page_size: int,
+        commits: Sequence[Commit],
+        retention: Retention,
+        *,
+        is_recovery: bool = False,
+    ) -> None:
         """Take in commits, before the database's file does. Those that it has already are skipped.
 
         Args:
             commits: All that the file may not have yet, in order.
+            is_recovery: Whether the file may have any of them, or parts, if this hasn't.
 
         Raises:
             OSError: If the disk refuses. Nothing was added.
         """
-        known = self._last()
+        known = self._last(commits)
         wiped = [commit.stamp for commit in commits if commit.kind is Kind.WIPED]
         if wiped and wiped[-1] > known:
             self.forget()
@@ -119,15 +112,18 @@ class History:
             self.forget()  # else it would have a gap
         elif commits and commits[-1].stamp > known:
             with Pages(self._database, page_size) as pages:
-                # The first page alone is an empty database. What is before the first commit of a
-                # later one isn't known: after a crash, the file may be ahead of it.
-                reach = known or (commits[0].stamp if pages.size > 1 else 0)
+                reach = known
+                if not known and pages.size <= 1:  # the first page alone is an empty database
+                    reach = commits[0].stamp - 1
+                elif not known:
+                    reach = known = commits[-1 if is_recovery else 0].stamp
                 blocks = b"".join(_blocks(pages, commits, known))
-            self._append(_FileHead(page_size, reach), blocks)
+            self._append(FileHead(page_size, reach), blocks)
             self._shorten(commits[-1].stamp, retention)
 
     def forget(self) -> None:
         """Delete it, durably."""
+        self._draft.unlink(missing_ok=True)
         if self.path.exists():
             self.path.unlink()
             sync_folder(self.path.parent)
@@ -136,7 +132,7 @@ class History:
         """Return the stamp of the first commit after `stamp` that has restored the database."""
         found = None
         with _opened(self.path, os.O_RDONLY) as file:
-            for block in _backwards(file, self.path):
+            for block in backwards(file, self.path):
                 if block.last <= stamp:
                     break
                 if block.kind is Kind.RESTORED:
@@ -151,15 +147,17 @@ class History:
         Raises:
             StorageError: If the history doesn't reach back so far, or doesn't fit the database.
         """
+        if not self.exists():
+            raise StorageError("there is no history any more")
         with _opened(self.path, os.O_RDONLY) as file:
-            head = _FileHead.read(file, self.path)
+            head = FileHead.read(file, self.path)
             if until < head.reach:
                 raise StorageError("the history doesn't reach back so far any more")
             with Pages(self._database, head.page_size) as pages:
-                for block in _backwards(file, self.path):
+                for block in backwards(file, self.path):
                     if block.last <= until:
                         break
-                    undo(_content(file, block, self.path), pages, until)
+                    undo(content_of(file, block, self.path), pages, until)
                 images = {
                     number: bytes(image)
                     for number, image in pages.changed.items()
@@ -167,21 +165,34 @@ class History:
                 }
                 return Earlier(pages.size, head.page_size, images)
 
-    def _last(self) -> int:
-        """The stamp of the newest commit in it; 0 if there is none."""
+    @property
+    def _draft(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.new")
+
+    def _last(self, commits: Sequence[Commit]) -> int:
+        """The stamp of the newest commit in it; 0 if there is none.
+
+        Args:
+            commits: Those that are to be added: what was torn off when they were added before is
+                among them. What else can't be read is damage.
+        """
         if not self.exists():
             return 0
         try:
             with _opened(self.path, os.O_RDWR) as file:
-                head = _FileHead.read(file, self.path)
-                newest = _newest(file)
+                head = FileHead.read(file, self.path)
+                newest, torn = newest_block(file)
+        except Damaged as damage:
+            found = damage
+        else:
+            if torn is None or not commits or torn.last >= commits[0].stamp:
                 return head.reach if newest is None else newest.last
-        except _Damaged as damage:
-            log.warning("%s; it can't be used, and begins anew", damage)
-            self.forget()
-            return 0
+            found = Damaged(self.path, torn.begin)
+        log.warning("%s; it can't be used, and begins anew", found)
+        self.forget()
+        return 0
 
-    def _append(self, head: _FileHead, blocks: bytes) -> None:
+    def _append(self, head: FileHead, blocks: bytes) -> None:
         is_new = not self.exists()
         with _opened(self.path, os.O_RDWR | os.O_CREAT) as file:
             end = os.fstat(file).st_size
@@ -199,52 +210,28 @@ class History:
         """Cut off the beginning if it is too long, or reaches back too far."""
         oldest, slack = now - retention.microseconds, int(SLACK * retention.microseconds)
         with _opened(self.path, os.O_RDONLY) as file:
-            head, end = _FileHead.read(file, self.path), os.fstat(file).st_size
-            block: Block | None = _block(file, _FILE.size, end)
+            head, end = FileHead.read(file, self.path), os.fstat(file).st_size
+            block: Block | None = read_block(file, HEAD_SIZE, end)
             is_too_old = block is not None and block.last < oldest - slack
             if not is_too_old and end <= retention.max_bytes:
                 return
             most = end if is_too_old else int(KEPT * retention.max_bytes)
-            begin, reach = _FILE.size, head.reach
+            begin, reach = HEAD_SIZE, head.reach
             while block is not None and (block.last < oldest or end - begin > most):
                 begin, reach = block.end, block.last
-                block = _block(file, begin, end)
-            draft = self.path.with_name(f"{self.path.name}.new")
-            with _opened(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as shorter:
-                rest = os.pread(file, end - begin, begin)
-                write_all(shorter, head._replace(reach=reach).encode() + rest, 0)
+                block = read_block(file, begin, end)
+            rest = os.pread(file, end - begin, begin)
+        content = head._replace(reach=reach).encode() + rest
+        try:
+            with _opened(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as shorter:
+                write_all(shorter, content, 0)
                 os.fsync(shorter)
-        draft.replace(self.path)
+        except OSError as error:  # it stays as long as it is until there is room for that
+            self._draft.unlink(missing_ok=True)
+            log.warning("the history %s can't be shortened: %s", self.path.name, error)
+            return
+        self._draft.replace(self.path)
         sync_folder(self.path.parent)
-
-
-class _FileHead(NamedTuple):
-    """What the beginning of the file says."""
-
-    page_size: int
-    reach: int
-
-    def encode(self) -> bytes:
-        content = _FILE.pack(_MAGIC, VERSION, self.page_size, self.reach, 0)[:-4]
-        return content + struct.pack("<I", zlib.crc32(content))
-
-    @classmethod
-    def read(cls, file: int, path: Path) -> Self:
-        """Raises:
-        StorageError: If it is damaged, or of a newer version.
-        """
-        content = os.pread(file, _FILE.size, 0)
-        if len(content) != _FILE.size or zlib.crc32(content[:-4]) != _FILE.unpack(content)[-1]:
-            raise _Damaged(path, 0)
-        _, version, page_size, reach, _ = _FILE.unpack(content)
-        if version > VERSION:
-            raise StorageError(f"the history {path.name} was written by a newer version")
-        return cls(page_size, reach)
-
-
-class _Damaged(StorageError):
-    def __init__(self, path: Path, at: int) -> None:
-        super().__init__(f"the history {path.name} is damaged at byte {at}")
 
 
 def _blocks(pages: Pages, commits: Sequence[Commit], known: int) -> Iterator[bytes]:
@@ -256,77 +243,18 @@ def _blocks(pages: Pages, commits: Sequence[Commit], known: int) -> Iterator[byt
         if commit.stamp > known:
             is_restoration = commit.kind is Kind.RESTORED
             if stamps and (is_restoration or size > BLOCK_BYTES):
-                yield _encode(Kind.COMMIT, stamps, parts)
+                yield encode(Kind.COMMIT, stamps, parts)
                 stamps, parts, size = [], [], 0
             stamps.append(commit.stamp)
             added = way_back(pages, commit)
             parts += added
             size += sum(map(len, added))
             if is_restoration:
-                yield _encode(Kind.RESTORED, stamps, parts)
+                yield encode(Kind.RESTORED, stamps, parts)
                 stamps, parts, size = [], [], 0
         pages.put(commit)
     if stamps:
-        yield _encode(Kind.COMMIT, stamps, parts)
-
-
-def _encode(kind: Kind, stamps: Sequence[int], parts: Sequence[Buffer]) -> bytes:
-    packer = zlib.compressobj(1)
-    content = b"".join([*map(packer.compress, parts), packer.flush()])
-    fields = (kind, len(content), stamps[0], stamps[-1], zlib.crc32(content))
-    head = _BLOCK.pack(*fields, 0)[:-4]
-    head += struct.pack("<I", zlib.crc32(head))
-    return head + content + _FOOT.pack(len(head) + len(content) + _FOOT.size)
-
-
-def _block(file: int, begin: int, end: int) -> Block | None:
-    """Return the block that begins there; None if there is none, or just a part of one."""
-    head = os.pread(file, _BLOCK.size, begin)
-    if len(head) != _BLOCK.size:
-        return None
-    kind, length, first, last, checksum, own_checksum = _BLOCK.unpack(head)
-    if zlib.crc32(head[:-4]) != own_checksum:
-        return None
-    block = Block(Kind(kind), length, first, last, checksum, begin)
-    return block if block.end <= end else None
-
-
-def _newest(file: int) -> Block | None:
-    """Return the last block, without what may be left behind it of one that wasn't finished."""
-    end = os.fstat(file).st_size
-    (length,) = _FOOT.unpack(os.pread(file, _FOOT.size, end - _FOOT.size))
-    block = _block(file, end - length, end) if end - length >= _FILE.size else None
-    if block is not None and block.end == end and _is_whole(file, block):
-        return block
-    newest, begin = None, _FILE.size
-    while (block := _block(file, begin, end)) is not None and _is_whole(file, block):
-        newest, begin = block, block.end
-    os.ftruncate(file, begin)
-    return newest
-
-
-def _is_whole(file: int, block: Block) -> bool:
-    content = os.pread(file, block.length, block.begin + _BLOCK.size)
-    return zlib.crc32(content) == block.checksum
-
-
-def _content(file: int, block: Block, path: Path) -> bytes:
-    packed = os.pread(file, block.length, block.begin + _BLOCK.size)
-    if zlib.crc32(packed) != block.checksum:
-        raise _Damaged(path, block.begin)
-    return zlib.decompress(packed)
-
-
-def _backwards(file: int, path: Path) -> Iterator[Block]:
-    end = os.fstat(file).st_size
-    while end > _FILE.size:
-        (length,) = _FOOT.unpack(os.pread(file, _FOOT.size, end - _FOOT.size))
-        begin = end - length
-        block = _block(file, begin, end) if begin >= _FILE.size else None
-        if block is None:
-            raise _Damaged(path, max(begin, 0))
-        yield block
-        end = begin
+        yield encode(Kind.COMMIT, stamps, parts)
 
 
 @contextmanager

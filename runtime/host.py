@@ -156,7 +156,7 @@ class Host:
             not self._inbox
             and self.syncer.is_idle
             and self._catalog.is_idle
-            and not any(resident.is_closing for resident in self._residents.values())
+            and not any(r.is_closing and not r.waits_for_disk for r in self._residents.values())
         )
 
     @property

@@ -26,6 +26,8 @@ class Node(Protocol):
     """What its databases are opened through; None for SQLite's own."""
     statement_seconds: float
     """How long an SQL statement of an object's code may run."""
+    is_draining: bool
+    """Whether the process stops."""
     is_stepping: bool
     """Whether a step of any object is running: no other may begin inside it."""
     steps: int

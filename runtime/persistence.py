@@ -122,6 +122,11 @@ class Persistence:
         at_work = self._checkpoints.is_running or self._restorer.is_busy
         return at_work or not self._commits.are_idle
 
+    @property
+    def is_to_checkpoint(self) -> bool:
+        """Whether a checkpoint is under way, or waits for its turn."""
+        return self._checkpoints.is_wanted
+
     def has_become_empty(self) -> bool:
         """Whether it was written to in this life, and nothing is stored, nor was since it began.
 
@@ -271,6 +276,10 @@ class Persistence:
             is_new=self._is_new,
         )
 
+    def is_restoring(self) -> None:
+        """Hear that `restore` is going to be called: the database is taken from now on."""
+        self._restorer.is_busy = True
+
     async def restore(self) -> None:
         """Make the database what it was, as the object has asked for, and give up if it can't be.
 
@@ -279,7 +288,6 @@ class Persistence:
         """
         until, owner = self.metadata.restore_to, self._keeper.id
         assert until is not None, "nobody has asked for that"
-        self._restorer.is_busy = True
         try:
             await self._syncer.result_of(self.close)
             self._commits.close()

@@ -9,6 +9,7 @@ Then the objects concerned are asked for their alarms: the catalog may not have 
 from __future__ import annotations
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ from runtime.sql import Database
 from runtime.tables import is_empty
 
 THREADS: Final = 4
+# Of a shorter history, and of an earlier database with its write-ahead log.
+DRAFTS: Final = (".history.new", ".restoring", ".restoring-wal")
 
 log = logging.getLogger("runtime")
 
@@ -54,14 +57,13 @@ class _Changes:
 
     page_size: int = 0
     commits: list[Commit] = field(default_factory=list)
+    stamp: int = 0
+    """The latest."""
     was_removed: bool = False
-
-    @property
-    def stamp(self) -> int:
-        return self.commits[-1].stamp if self.commits else 0
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that comes after those before."""
+        self.stamp = entry.stamp
         if entry.kind is Kind.REMOVED:
             self.was_removed = True
             self.commits.clear()
@@ -91,7 +93,7 @@ def recover(journal: Path, objects: Path, retention: Retention) -> list[Recovere
     changes: dict[str, _Changes] = {}
     for entry in _entries(journal):
         changes.setdefault(entry.path, _Changes()).add(entry)
-    logs = objects.glob(f"*/*{SUFFIX}-wal")
+    logs = _clear(objects)
     awake = {f"{path.parent.name}/{path.name.removesuffix('-wal')}" for path in logs}
     concerned = sorted(changes.keys() | awake)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -100,7 +102,10 @@ def recover(journal: Path, objects: Path, retention: Retention) -> list[Recovere
             for path in concerned
         ]
         for each in restored:
-            each.result()
+            try:
+                each.result()
+            except StorageError as error:
+                raise DataFolderRefused(f"{error}. Use that one, or restore a backup") from error
         for folder in {objects, *((objects / path).parent for path in concerned)}:
             sync_folder(folder)
         found = list(pool.map(partial(_ask, objects), concerned))
@@ -109,6 +114,18 @@ def recover(journal: Path, objects: Path, retention: Retention) -> list[Recovere
         for path, recovered in zip(concerned, found, strict=True)
         if recovered is not None
     ]
+
+
+def _clear(objects: Path) -> list[Path]:
+    """Delete the drafts that were being made, and return the databases' write-ahead logs."""
+    logs = []
+    for folder in objects.iterdir():
+        for name in os.listdir(folder):
+            if name.endswith(f"{SUFFIX}-wal"):
+                logs.append(folder / name)
+            elif name.endswith(DRAFTS):
+                (folder / name).unlink()
+    return logs
 
 
 def _entries(folder: Path) -> list[Entry]:
@@ -156,7 +173,7 @@ def _apply(path: Path, changes: _Changes, retention: Retention) -> None:
         log.error("%s is missing, and the journal has only the end of what was in it", path)
         return
     path.parent.mkdir(exist_ok=True)
-    History(path).add(changes.page_size, changes.commits, retention)
+    History(path).add(changes.page_size, changes.commits, retention, is_recovery=True)
     write(path, changes.page_size, pages, size)
 
 

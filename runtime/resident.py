@@ -50,6 +50,8 @@ class Resident:
         self.sockets = SocketSet(self, host.clock.time)
         self.life: Activation | None = None
         self.is_closing = False
+        self.waits_for_disk = False
+        """Whether it can't go on closing until the disk lets it."""
         self.waiting: deque[tuple[Event, Refuse]] = deque()
         self._host = host
 

@@ -149,6 +149,9 @@ class Database(Transactional):
         self._is_wiping = True
         try:
             self.run("VACUUM")  # the one write that can't run inside a transaction
+        except SqlError as error:
+            self._commits.lost(error)  # what this step wrote before is undone already
+            raise
         finally:
             self._is_wiping = self.had_rows = False
             connection.limit(apsw.SQLITE_LIMIT_ATTACHED, attached)

@@ -7,7 +7,7 @@ from typing import Final
 from runtime.clock import Clock
 
 MICROSECONDS: Final = 1_000_000
-FORGOTTEN: Final = 100
+FORGOTTEN: Final = 900
 
 
 class Stamps:

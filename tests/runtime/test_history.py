@@ -314,7 +314,7 @@ def test_a_database_that_something_else_has_changed_is_told(
 
 def test_a_newer_format_is_refused(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr("runtime.history.VERSION", 2)
+        newer.setattr("runtime.blocks.VERSION", 2)
         fill(book, range(1, 3))
 
     with pytest.raises(StorageError, match="newer version"):
@@ -322,3 +322,65 @@ def test_a_newer_format_is_refused(book: Book, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(StorageError, match="newer version"):
         fill(book, range(3, 4))
     assert book.history.exists()
+
+
+def test_after_a_crash_a_missing_history_promises_nothing_that_the_file_may_be_ahead_of(
+    book: Book,
+) -> None:
+    book.path.write_bytes(bytes(3 * PAGE))
+    book.pages = [bytes(PAGE)] * 3
+    for stamp in (70, 71, 72):
+        book.commit(stamp, Kind.COMMIT, 3, {2: bytes([stamp]) * PAGE})
+    book.tear(random.Random(1))
+    book.history.add(PAGE, book.log, FOR_EVER, is_recovery=True)
+    book.checkpoint()
+
+    assert book.history.reach() == 72
+    fill(book, range(73, 75))
+    assert book.at(73) == book.states[73]
+    with pytest.raises(StorageError, match="doesn't reach back"):
+        book.at(71)
+
+
+def test_damage_at_the_end_isnt_taken_for_an_append_that_was_torn(
+    book: Book, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cut off, its commits would be missing between the others, and nobody would know."""
+    fill(book, range(1, 6))
+    flip(book.history.path, book.history.path.stat().st_size - 10)
+
+    fill(book, range(6, 8))
+
+    assert "is damaged" in caplog.text
+    assert book.at(6) == book.states[6]
+    with pytest.raises(StorageError, match="doesn't reach back"):
+        book.at(3)
+
+
+def test_without_room_for_a_shorter_one_it_stays_long(
+    book: Book, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(book, range(1, 50))
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    book.commit(50, Kind.COMMIT, 3, {1: b"l" * PAGE})
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refuse)
+        book.keep(Retention(10**15, 1000))
+    book.checkpoint()
+
+    assert "can't be shortened" in caplog.text
+    assert book.at(3) == book.states[3]
+    assert not list(book.path.parent.glob("*.new"))
+
+
+def test_deleting_it_deletes_what_was_to_take_its_place(book: Book) -> None:
+    fill(book, range(1, 3))
+    draft = book.history.path.with_name(f"{book.history.path.name}.new")
+    draft.write_bytes(b"a secret")
+
+    book.history.forget()
+
+    assert not draft.exists()

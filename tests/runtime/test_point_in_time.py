@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from runtime import (
     restoring,
 )
 from runtime.bookmarks import Bookmark
-from runtime.testing import TestRuntime
+from runtime.segments import write_all
+from runtime.testing import TestRuntime, key_of
+
+_prepare = restoring.prepare
 
 
 class Diary(DurableObject[Any]):
@@ -172,9 +177,8 @@ async def test_it_goes_back_in_time(runtime: TestRuntime[Any], diary: Any) -> No
     await evicted(runtime, diary)
     assert await diary.read() == ["monday", "tuesday", "wednesday"]
 
-    await diary.go_back(await diary.bookmark_for(before))
-    await evicted(runtime, diary)
-    assert await diary.read() == []
+    with pytest.raises(errors.StorageError, match="reaches back to"):
+        await diary.bookmark_for(before)  # there was no diary yet
 
 
 async def test_rows_deleted_by_mistake_come_back(runtime: TestRuntime[Any], diary: Any) -> None:
@@ -291,8 +295,9 @@ async def test_a_disk_that_refuses_puts_it_off(
         reading = asyncio.ensure_future(diary.read())
         await runtime.clock.advance(3)
         if stage == "prepare":
-            with pytest.raises(OSError, match="No space left"):
+            with pytest.raises(errors.ObjectReset, match="No space left") as refusal:
                 await reading
+            assert refusal.value.retryable
 
     await runtime.clock.advance(3)
     if stage == "carry_out":
@@ -481,6 +486,139 @@ async def test_a_deleted_class_takes_its_history_along(tmp_path: Path) -> None:
         pass
 
     assert not list(tmp_path.rglob("*.history"))
+
+
+# What goes wrong beside it.
+
+
+def refusing(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_a_refused_write_leaves_no_trace_in_the_history(
+    runtime: TestRuntime[Any], diary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was lost used to be counted among what the next life wrote."""
+    await diary.write("monday")
+    await evicted(runtime, diary)
+    await diary.read()
+    with monkeypatch.context() as full:
+        full.setattr(os, "fdatasync", refusing)
+        with pytest.raises(errors.ObjectReset):
+            await diary.write("a lost day")
+    await runtime.clock.advance(3)
+    then = await diary.write("tuesday")
+    await diary.grow(50)
+    await evicted(runtime, diary)
+    await diary.tear_out()
+
+    await diary.go_back(then)
+    await evicted(runtime, diary)
+
+    assert await diary.read() == ["monday", "tuesday"]
+
+
+async def test_a_life_that_breaks_while_it_goes_back_leaves_no_half_of_it(
+    runtime: TestRuntime[Any], diary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then = await diary.write("monday")
+    await diary.grow(100)
+    await diary.go_back(then)
+    await evicted(runtime, diary)
+
+    def half(file: int, content: Any, at: int) -> None:
+        if at >= 2 * 4096:
+            refusing()
+        write_all(file, content, at)
+
+    with monkeypatch.context() as full:
+        full.setattr(restoring, "prepare", partial(_prepared_beside, half, full))
+        reading = asyncio.ensure_future(diary.read())
+        await runtime.settle()
+        life = runtime.host.life_of(key_of(diary))
+        assert life is not None
+        life.break_off(errors.ObjectReset("it took too long"))
+        with pytest.raises(errors.ObjectReset, match="took too long"):
+            await reading
+        again = asyncio.ensure_future(diary.read())
+        await runtime.clock.advance(2)
+    await runtime.clock.advance(2)
+
+    assert await again == ["monday"]
+    assert (await diary.size())[0] == 0
+
+
+def _prepared_beside(half: Any, patch: pytest.MonkeyPatch, *about: Any) -> Any:
+    """Prepare a restoration on a disk that refuses only what comes after it."""
+    prepared = _prepare(*about)
+    patch.setattr("runtime.differences.write_all", half)
+    return prepared
+
+
+async def test_a_plan_whose_history_is_gone_is_given_up(
+    runtime: TestRuntime[Any], diary: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    then = await diary.write("monday")
+    await evicted(runtime, diary)
+    await diary.write("tuesday")
+    await diary.go_back(then)
+    await evicted(runtime, diary)
+    (history,) = runtime.config.data.glob("objects/*/*.history")
+    history.unlink()
+
+    assert await diary.read() == ["monday", "tuesday"]
+    assert "there is no history any more" in caplog.text
+
+
+async def test_an_object_that_couldnt_be_removed_is_before_it_lives_again(
+    runtime: TestRuntime[Any], diary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal says that it's gone: after a crash, that would go for what it writes as well."""
+    await diary.grow(50)
+    await evicted(runtime, diary)
+    await diary.burn()
+    await runtime.settle()
+    with monkeypatch.context() as full:
+        full.setattr(Path, "unlink", refusing)
+        await evicted(runtime, diary)
+        writing = asyncio.ensure_future(diary.write("monday"))
+        await runtime.clock.advance(3)
+    await runtime.clock.advance(3)
+
+    assert await writing
+    await runtime.crash()
+    assert await diary.read() == ["monday"]
+
+
+async def test_a_deleted_objects_bookmark_is_nothing_to_its_successor(
+    runtime: TestRuntime[Any], diary: Any
+) -> None:
+    old = await diary.write("monday")
+    await diary.burn()
+    await evicted(runtime, diary)
+    await diary.write("a new diary")
+
+    with pytest.raises(errors.StorageError, match="reaches back to"):
+        await diary.go_back(old)
+
+
+async def test_a_history_of_a_newer_version_keeps_the_node_from_starting(tmp_path: Path) -> None:
+    async with TestRuntime(bindings={"diaries": Diary}, data=tmp_path) as runtime:
+        diary = runtime.env.diaries.get_by_name("ada")
+        await diary.write("monday")
+        await evicted(runtime, diary)
+        with pytest.MonkeyPatch.context() as newer:
+            newer.setattr("runtime.blocks.VERSION", 2)
+            (history,) = tmp_path.glob("objects/*/*.history")
+            history.unlink()
+            await diary.write("tuesday")
+            await evicted(runtime, diary)
+        await diary.write("wednesday")
+        with pytest.raises(errors.DataFolderRefused, match="newer version"):
+            await runtime.crash()
+        history.unlink()
+        await runtime._open()
+        assert await diary.read() == ["monday", "tuesday", "wednesday"]
 
 
 # What somebody does to the files.

@@ -93,6 +93,7 @@ class Thing:
         self.database.write("INSERT INTO log VALUES (?, ?)", self.written, filling)
         self.database.commit()
         self.stamps.append(self.histories.stamps.last)
+        self.stamps[0] = self.stamps[1] - 1
         self._send(partial(setattr, self, "acknowledged", self.written))
 
     def settle(self, journal: Journal) -> None:
