@@ -127,6 +127,9 @@ async def populate(folder: Path, objects: int, alarms: int) -> None:
             bell = runtime.env.bells.get(scheme.new())
             await (bell.add("some text") if when is None else bell.set(when))
             models[when] = folder / "objects" / name_of(Key(scheme.directory, bell.id.hex))
+    for model in models.values():  # its copies are other objects'
+        with closing(sqlite3.connect(model)) as database, database:
+            database.execute("DELETE FROM _cf_METADATA WHERE key = 'id'")
     catalog = await Catalog.open(folder / "catalog.sqlite")
     numbers = range(objects - len(models))
     for number in track(numbers, "populating", console=Console(stderr=True), transient=True):
