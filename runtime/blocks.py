@@ -68,11 +68,14 @@ class FileHead(NamedTuple):
 
 
 class Damaged(StorageError):
+    """A history can't be read from some byte on."""
+
     def __init__(self, path: Path, at: int) -> None:
         super().__init__(f"the history {path.name} is damaged at byte {at}")
 
 
 def encode(kind: Kind, stamps: Sequence[int], parts: Sequence[Buffer]) -> bytes:
+    """Return a block as it stands in the file."""
     packer = zlib.compressobj(1)
     content = b"".join([*map(packer.compress, parts), packer.flush()])
     fields = (kind, len(content), stamps[0], stamps[-1], zlib.crc32(content))
@@ -118,6 +121,7 @@ def _is_whole(file: int, block: Block) -> bool:
 
 
 def content_of(file: int, block: Block, path: Path) -> bytes:
+    """Return what a block holds. Raises `Damaged`."""
     packed = os.pread(file, block.length, block.begin + _BLOCK.size)
     if zlib.crc32(packed) != block.checksum:
         raise Damaged(path, block.begin)
@@ -125,6 +129,7 @@ def content_of(file: int, block: Block, path: Path) -> bytes:
 
 
 def backwards(file: int, path: Path) -> Iterator[Block]:
+    """Return all blocks, the newest first. Raises `Damaged`."""
     end = os.fstat(file).st_size
     while end > _FILE.size:
         (length,) = _FOOT.unpack(os.pread(file, _FOOT.size, end - _FOOT.size))

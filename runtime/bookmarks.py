@@ -151,8 +151,11 @@ class Bookmarks:
         reach = self._history.reach()
         if reach is not None:
             return reach
-        first = self._commits.spans[:1]  # before which it was empty if it is new, or who knows
-        return first[0].stamp - self._is_new if first else self._stamps.now()
+        if not self._commits.spans:
+            return self._stamps.now()
+        first = self._commits.spans[0].stamp
+        # What was before that is known of a new object only: nothing.
+        return first - 1 if self._is_new else first
 
 
 def _date(when: float) -> str:

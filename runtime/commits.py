@@ -95,9 +95,8 @@ class GatedCommits:
         self._tail = wal.Tail(path)
         self._lock: Lock | None = None
         self._under_way = 0
-        self._after_latest: list[
-            Callable[[], object]
-        ] = []  # what is to be called when it's durable
+        # What is to be called when the latest commit is durable.
+        self._after_latest: list[Callable[[], object]] = []
         self._durable_end: int | None = None
         self._unread = 0  # commits that couldn't be read back, all of them the last ones
         self.count = 0

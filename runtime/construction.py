@@ -62,7 +62,7 @@ class Construction:
         if (error := error_of(task)) is not None:
             self._life.break_off(error)
         elif self._life.instance is None:
-            self._disk.is_restoring()
+            self._disk.expect_restore()
             gate.start_section(lambda section: spawn_outside(self._restore(section)))
 
     async def _restore(self, section: InputGate) -> None:

@@ -276,8 +276,8 @@ class Persistence:
             is_new=self._is_new,
         )
 
-    def is_restoring(self) -> None:
-        """Hear that `restore` is going to be called: the database is taken from now on."""
+    def expect_restore(self) -> None:
+        """Keep the database for `restore`, which is going to be called in a later turn."""
         self._restorer.is_busy = True
 
     async def restore(self) -> None:
