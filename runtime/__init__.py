@@ -7,6 +7,7 @@ else is private to the runtime. README.md in this folder tells how it works.
 from runtime import errors
 from runtime.alarms import AlarmInvocation
 from runtime.config import Migration, RuntimeConfig
+from runtime.connection import WebSocketRequestResponsePair
 from runtime.fetch import Request, Response
 from runtime.health import Health
 from runtime.ids import ObjectId
@@ -14,7 +15,7 @@ from runtime.methods import rpc_private
 from runtime.namespace import DurableObjectNamespace, Stub
 from runtime.object import DurableObject, DurableObjectState, RpcTarget
 from runtime.runtime import Runtime
-from runtime.sockets import WebSocket, WebSocketRequestResponsePair
+from runtime.sockets import WebSocket
 from runtime.statements import SqlCursor, SqlStorage
 from runtime.storage import Storage
 

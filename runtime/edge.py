@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from runtime.errors import DurableObjectError, RoutingError
 from runtime.health import LOOK_SECONDS, Health
-from runtime.sockets import Message
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024  # of one received message, as in the original
 MAX_BUFFERED_BYTES: Final = 1024 * 1024  # of messages that one client hasn't taken yet
@@ -22,12 +21,12 @@ TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 TRY_AGAIN_LATER: Final = 1013
 
+TOO_SLOW: Final = "too slow"
+SILENT: Final = "keepalive ping timeout"
+
+
+DETACH: Final = "runtime.detach"  # the ASGI extension of a server that lets sockets go
 PROBLEM: Final = "application/problem+json"
-
-
-def size_of(message: Message) -> int:
-    """Return how many bytes a message has on the wire."""
-    return len(message.encode() if isinstance(message, str) else message)
 
 
 def is_same_origin(origin: str | None, host: str | None, allowed: Collection[str]) -> bool:

@@ -55,6 +55,8 @@ class Health:
     """How many objects are in memory, or have sockets."""
     sockets: int
     """How many WebSockets objects have accepted, and haven't seen the end of."""
+    sockets_too_slow: int
+    """How many WebSockets were closed because their client didn't take what it was sent."""
     alarms_waiting: int
     """How many alarms are overdue because enough others are ringing."""
     alarms_ringing: int

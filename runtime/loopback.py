@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from functools import partial
 
+from runtime.connection import VANISHED, VANISHED_REASON
 from runtime.fetch import Response
-from runtime.sockets import VANISHED, VANISHED_REASON, Message, WebSocket
+from runtime.messages import Message, Outgoing
+from runtime.sockets import WebSocket
 
 
 class HandshakeRefused(Exception):
@@ -48,6 +50,7 @@ class ClientSocket:
 
     def __init__(self, settle: Callable[[], Awaitable[None]]) -> None:
         self.server: WebSocket
+        self.wire = Wire(self)
         self.received: deque[Message] = deque()
         self.closed: tuple[int, str] | None = None
         self._settle = settle
@@ -56,7 +59,7 @@ class ClientSocket:
         """Send a message, and let the object handle it."""
         if self.closed is not None:
             raise SocketClosed(*self.closed)
-        self.server.received(message)
+        self.wire.bring(message)
         await self._settle()
 
     async def receive(self) -> Message:
@@ -92,12 +95,28 @@ class ClientSocket:
 class Wire:
     """The object's end of it: `sockets.Connection`."""
 
+    is_flushed = True
+
     def __init__(self, client: ClientSocket) -> None:
         self._client = client
+        self._is_paused = False
+        self._waiting: deque[Message] = deque()
 
-    def send(self, message: Message) -> None:
+    def bring(self, message: Message) -> None:
+        """Take a message from the client to the object, once that can take it."""
+        self._waiting.append(message)
+        if not self._is_paused:
+            self.resume()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        while self._waiting and not self._is_paused:
+            self._client.server.received(self._waiting.popleft())
+            self._is_paused = self._client.server.must_pause()
+
+    def send(self, outgoing: Outgoing) -> None:
         if self._client.closed is None:
-            self._client.received.append(message)
+            self._client.received.append(outgoing.message)
 
     def close(self, code: int, reason: str) -> None:
         client = self._client

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Proto
 
 from typing_extensions import TypeVar
 
-from runtime.sockets import (
-    MAX_EVENT_TIMEOUT,
-    Message,
-    SocketSet,
-    WebSocket,
-    WebSocketRequestResponsePair,
-)
+from runtime.connection import WebSocketRequestResponsePair
+from runtime.messages import Message
+from runtime.sockets import MAX_EVENT_TIMEOUT, SocketSet, WebSocket
 
 if TYPE_CHECKING:
     from runtime.ids import ObjectId

@@ -8,70 +8,28 @@ What holds the bytes back or sends them on is a `Connection`, given by the web e
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final
 
 from runtime import wire
+from runtime.connection import (
+    NO_STATUS,
+    VANISHED,
+    Connection,
+    ReadyState,
+    SocketEvents,
+    Traffic,
+    WebSocketRequestResponsePair,
+)
+from runtime.messages import MAX_REASON_BYTES, Closing, Message, Outgoing, Parcel, sendable
+from runtime.pump import Lane
+from runtime.tags import distinct
 
 MAX_SOCKETS: Final = 32_768  # of one object
-MAX_TAGS: Final = 10  # of one socket
-MAX_TAG_LENGTH: Final = 256
 MAX_ATTACHMENT_BYTES: Final = 16_384
-MAX_AUTO_RESPONSE_BYTES: Final = 2_048
-MAX_REASON_BYTES: Final = 123  # of a close frame's reason: the protocol's limit
 MAX_EVENT_TIMEOUT: Final = 604_800.0  # seconds: a week
 
-NO_STATUS: Final = 1005  # the peer's close frame had no code
-VANISHED: Final = 1006  # there was no close frame
-VANISHED_REASON: Final = "WebSocket disconnected without sending Close frame."
-SERVICE_RESTART: Final = 1012  # what tells clients to come back
 _RESERVED_CODES: Final = (1004, NO_STATUS, VANISHED, 1015)
-
-Message = str | bytes
-ReadyState = Literal["connecting", "open", "closing", "closed"]
-
-
-class Connection(Protocol):
-    """The wire behind a WebSocket. Nothing here waits: what can't leave at once is buffered."""
-
-    def send(self, message: Message) -> None:
-        """Send a message, or close the connection if its buffer is full."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Send a close frame after everything sent before."""
-
-    def hang_up(self) -> None:
-        """Drop the connection without a close frame."""
-
-
-class SocketEvents(Protocol):
-    """Where what arrives on an object's sockets goes."""
-
-    def message(self, ws: WebSocket, message: Message) -> None: ...
-
-    def close(self, ws: WebSocket, code: int, reason: str, was_clean: bool) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketRequestResponsePair:
-    """A text message and the answer that the runtime gives to it, without waking the object.
-
-    Raises:
-        ValueError: If either is longer than 2,048 bytes.
-    """
-
-    request: str
-    response: str
-
-    def __post_init__(self) -> None:
-        for what, text in (("Request", self.request), ("Response", self.response)):
-            size = len(text.encode())
-            if size > MAX_AUTO_RESPONSE_BYTES:
-                raise ValueError(
-                    f"{what} cannot be larger than {MAX_AUTO_RESPONSE_BYTES} bytes. "
-                    f"A {what.lower()} of size {size} was provided."
-                )
 
 
 class WebSocket:
@@ -87,6 +45,7 @@ class WebSocket:
     __slots__ = (
         "_attachment",
         "_connection",
+        "_gated",
         "_held",
         "_home",
         "_state",
@@ -107,7 +66,9 @@ class WebSocket:
         self.auto_response_time: float | None = None
         """When it was last answered automatically."""
         # What is sent before the handshake has been answered; None once it has been.
-        self._held: list[Callable[[], None]] | None = []
+        self._held: list[Parcel] | None = []
+        # How much of what was sent to it alone the output gate still holds back.
+        self._gated = 0
 
     @property
     def ready_state(self) -> ReadyState:
@@ -123,12 +84,12 @@ class WebSocket:
                 accepted, or this side has closed it. Nothing was sent.
             UnicodeEncodeError: If the text has half a character in it. Nothing was sent.
         """
-        message = _sendable(message)
+        outgoing = Outgoing(sendable(message))
         if self._home is None:
             raise TypeError("You must call ctx.accept_web_socket() on this WebSocket first.")
         if self._state == "closing":
             raise TypeError("Can't call WebSocket send() after close().")
-        self._home.release(partial(self._transmit, message))
+        self._release(outgoing)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, after what was sent before. Closing twice does nothing.
@@ -147,8 +108,7 @@ class WebSocket:
             raise TypeError("You must call ctx.accept_web_socket() on this WebSocket first.")
         if self._state == "open":
             self._state = "closing"
-            shut = partial(self._connection.close, code, reason)
-            self._home.release(partial(self._when_open, shut))
+            self._release(Closing(code, reason))
 
     def serialize_attachment(self, value: Any) -> None:
         """Keep a copy of `value` with the socket, for as long as it is open.
@@ -171,11 +131,17 @@ class WebSocket:
 
     # Called by the web edge.
 
-    def opened(self) -> None:
-        """Say that the handshake has been answered: what was sent since may leave."""
+    def opened(self, connection: Connection | None = None) -> None:
+        """Say that the handshake has been answered: what was sent since may leave.
+
+        Args:
+            connection: By what, if it is another one from now on.
+        """
+        if connection is not None:
+            self._connection = connection
         held, self._held = self._held or [], None
-        for leave in held:
-            leave()
+        for parcel in held:
+            self.leave(parcel)
 
     def received(self, message: Message) -> None:
         """Take a message from the peer."""
@@ -186,9 +152,31 @@ class WebSocket:
         if pair is not None and message == pair.request:
             self.auto_response_time = home.now()
             if self._state == "open":
-                self._connection.send(pair.response)
+                self._answer(home, Outgoing(pair.response))
         elif self._state == "open":
             home.events.message(self, message)
+
+    def must_pause(self) -> bool:
+        """Whether nothing more should be read, because so much waits for the object already.
+
+        The connection is told to resume then.
+        """
+        home = self._home
+        if home is None or not home.events.is_congested:
+            return False
+        home.paused[self] = None
+        home.events.held_up()
+        return True
+
+    def failed(self, error: Exception) -> None:
+        """Say that the peer has broken the protocol. The end of the connection follows."""
+        if self._home is not None and self._state != "closed":
+            self._home.events.error(self, error)
+
+    def was_too_slow(self) -> None:
+        """Say that the peer hasn't taken what it was sent. The end of the connection follows."""
+        if self._home is not None:
+            self._home.traffic.too_slow += 1
 
     def disconnected(self, code: int, reason: str, was_clean: bool) -> None:
         """Say that the connection is gone, by whichever side. Only the first time counts."""
@@ -196,6 +184,7 @@ class WebSocket:
             return
         self._state = "closed"
         if self._home is not None:
+            self._home.paused.pop(self, None)
             self._home.events.close(self, code, reason, was_clean)
 
     def drop(self, code: int, reason: str) -> None:
@@ -208,16 +197,34 @@ class WebSocket:
         if self._home is not None:
             self._home.remove(self)
 
-    def _transmit(self, message: Message) -> None:
-        self._when_open(lambda: self._connection.send(message))
+    # Called when something may leave.
 
-    def _when_open(self, leave: Callable[[], None]) -> None:
-        if self._state == "closed":
-            return
-        if self._held is None:
-            leave()
+    def leave(self, parcel: Parcel) -> None:
+        """Let something leave, or keep it until the handshake has been answered."""
+        if self._held is not None:
+            self._held.append(parcel)
+        elif self._state != "closed":
+            if isinstance(parcel, Outgoing):
+                self._connection.send(parcel)
+            else:
+                self._connection.close(parcel.code, parcel.reason)
+
+    def _release(self, parcel: Parcel) -> None:
+        home = self._home
+        assert home is not None, "only what was accepted sends"
+        self._gated += 1
+        home.release(partial(self._depart, home, parcel))
+
+    def _depart(self, home: SocketSet, parcel: Parcel) -> None:
+        self._gated -= 1
+        home.lane.put(self, parcel)
+
+    def _answer(self, home: SocketSet, outgoing: Outgoing) -> None:
+        # It reveals nothing, so no gate holds it; but what was sent before comes before.
+        if self._gated or home.gated:
+            self._release(outgoing)
         else:
-            self._held.append(leave)
+            home.lane.put(self, outgoing)
 
 
 class SocketSet:
@@ -228,13 +235,19 @@ class SocketSet:
         - A socket is in it from `accept` until its close event has been handled.
     """
 
-    def __init__(self, events: SocketEvents, now: Callable[[], float]) -> None:
+    def __init__(self, events: SocketEvents, now: Callable[[], float], traffic: Traffic) -> None:
         self.events = events
         self.now = now
+        self.traffic = traffic
+        self.lane = Lane(traffic.pump)
         self.auto_response: WebSocketRequestResponsePair | None = None
         self.event_timeout: float | None = None
         self.outlet: Callable[[Callable[[], object]], None] | None = None
         """What all that is sent goes through: the output gate, while the object is awake."""
+        self.gated = 0
+        """How many broadcasts it still holds back."""
+        self.paused: dict[WebSocket, None] = {}
+        """Those that aren't read, because too much waits for the object; longest first."""
         self._sockets: dict[WebSocket, None] = {}
         self._tagged: dict[str, dict[WebSocket, None]] = {}
 
@@ -259,7 +272,7 @@ class SocketSet:
             raise RuntimeError(
                 f"only {MAX_SOCKETS} websockets can be accepted on a single Durable Object instance"
             )
-        ws._tags = _distinct_tags(tags)
+        ws._tags = distinct(tags)
         ws._home = self
         ws._state = "open"
         self._sockets[ws] = None
@@ -287,16 +300,29 @@ class SocketSet:
 
     def broadcast(self, message: Message, tag: str | None, exclude: Collection[WebSocket]) -> int:
         """Send a message to all open sockets, and return how many they are."""
-        message = _sendable(message)
+        outgoing = Outgoing(sendable(message))
         among: Iterable[WebSocket] = self._sockets if tag is None else self._tagged.get(tag, ())
         reached = [ws for ws in among if ws._state == "open" and ws not in exclude]
         if reached:
-            self.release(partial(_transmit_to_all, reached, message))
+            self.gated += 1
+            self.release(partial(self._depart, reached, outgoing))
         return len(reached)
+
+    def _depart(self, reached: Sequence[WebSocket], outgoing: Outgoing) -> None:
+        self.gated -= 1
+        self.lane.put_all(iter(reached), outgoing)
+
+    def relieve(self) -> None:
+        """Go on reading what was paused, as long as the object can take it."""
+        while self.paused and not self.events.is_congested:
+            ws = next(iter(self.paused))
+            del self.paused[ws]
+            ws._connection.resume()
 
     def remove(self, ws: WebSocket) -> None:
         """Let go of a socket. Harmless if it isn't here."""
         self._sockets.pop(ws, None)
+        self.paused.pop(ws, None)
         for tag in ws._tags:
             tagged = self._tagged.get(tag, {})
             tagged.pop(ws, None)
@@ -305,46 +331,17 @@ class SocketSet:
 
     def hang_up(self) -> None:
         """Lose every connection without a word, as when the process dies. For tests."""
+        self.lane.clear()
         for ws in list(self._sockets):
             self.remove(ws)
             ws._state = "closed"
             ws._connection.hang_up()
 
-    def disconnect(self, code: int, reason: str) -> None:
-        """Close every connection, and let go of it without a close event."""
+    def disconnect(self, code: int, reason: str) -> list[Connection]:
+        """Close every connection, after what may have left already, and without a close event."""
+        connections = [ws._connection for ws in self._sockets if ws._state != "closed"]
         for ws in list(self._sockets):
             self.remove(ws)
-            if ws._state != "closed":
-                ws._state = "closed"
-                ws._connection.close(code, reason)
-
-
-def _transmit_to_all(reached: Sequence[WebSocket], message: Message) -> None:
-    for ws in reached:
-        ws._transmit(message)
-
-
-def _distinct_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(tags, str):
-        raise TypeError(f"tags are a sequence of texts, not the text {tags!r}")
-    distinct = tuple(dict.fromkeys(tags))
-    if len(distinct) > MAX_TAGS:
-        raise ValueError(f"a Hibernatable WebSocket cannot have more than {MAX_TAGS} tags")
-    for tag in distinct:
-        if not isinstance(tag, str):
-            raise TypeError(f"a tag is text, not {tag!r}")
-        if len(tag) > MAX_TAG_LENGTH:
-            raise ValueError(
-                f'"{tag}" is longer than the max tag length ({MAX_TAG_LENGTH} characters).'
-            )
-    return distinct
-
-
-def _sendable(message: object) -> Message:
-    if isinstance(message, str):
-        if not message.isascii():
-            message.encode()  # half a character has no place in UTF-8: the sender gets the error
-        return message
-    if isinstance(message, bytes | bytearray | memoryview):
-        return bytes(message)
-    raise TypeError(f"a message is text or bytes, not {type(message).__name__}")
+            ws._home = None
+            self.lane.put(ws, Closing(code, reason))
+        return connections

@@ -18,7 +18,6 @@ from typing import Any, Final, Self, TypeVar, cast, overload
 
 from runtime import events
 from runtime.activation import Activation
-from runtime.catalog import Key
 from runtime.clock import ManualClock
 from runtime.config import RuntimeConfig
 from runtime.errors import DurableObjectError, ObjectReset
@@ -26,11 +25,11 @@ from runtime.fetch import SWITCHING_PROTOCOLS, Request
 from runtime.histories import Histories
 from runtime.host import Host
 from runtime.ids import ObjectId
-from runtime.loopback import ClientSocket, HandshakeRefused, SocketClosed, Wire
-from runtime.namespace import Call, DurableObjectNamespace, Stub, directory_of
+from runtime.loopback import ClientSocket, HandshakeRefused, SocketClosed
+from runtime.namespace import Call, DurableObjectNamespace
 from runtime.object import DurableObjectState
 from runtime.resident import Event, Refuse, Resident
-from runtime.runtime import EnvT, Runtime
+from runtime.runtime import EnvT, Runtime, key_of
 from runtime.sockets import WebSocket
 from runtime.syncer import Syncer
 from runtime.tasks import as_async, current
@@ -134,7 +133,7 @@ class TestRuntime(Runtime[EnvT]):
 
     async def commit_count(self, stub: Any) -> int:
         """Return how many transactions an object has committed in this life."""
-        return (await self._wake(stub)).commit_count
+        return (await self._wake(stub)).disk.commit_count
 
     # Taking things away.
 
@@ -211,7 +210,7 @@ class TestRuntime(Runtime[EnvT]):
         """
         client = ClientSocket(self.settle)
         absolute = url if "://" in url else f"ws://test{url}"
-        server = client.server = WebSocket(Wire(client), url=absolute)
+        server = client.server = WebSocket(client.wire, url=absolute)
         response = await stub.fetch(Request(absolute, headers=headers, web_socket=server))
         if response.status != SWITCHING_PROTOCOLS:
             raise HandshakeRefused(response)
@@ -254,10 +253,3 @@ class _TestHost(Host):
         if self._evicting and can_go and not self.is_stepping:
             self.evict(cast(Activation, life))
         super().deliver(resident, event, refuse)
-
-
-def key_of(stub: Any) -> Key:
-    """Return what the host knows an object by."""
-    if not isinstance(stub, Stub):
-        raise TypeError(f"expected a stub of a durable object, not {stub!r}")
-    return Key(directory_of(stub), stub.id.hex)

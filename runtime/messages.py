@@ -1,0 +1,128 @@
+"""What sockets carry, and how it is framed: once for all that it goes to (RFC 6455, section 5).
+
+A frame from a server has no mask, so the same bytes do for every socket. With compression that
+holds too, as long as no message builds on the one before (RFC 7692, 7.1.1.1).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+Message = str | bytes
+
+MAX_REASON_BYTES: Final = 123  # of a close frame's reason: the protocol's limit
+WORTH_COMPRESSING: Final = 128  # bytes; what is shorter hardly gets smaller
+
+_TEXT: Final = 0x81  # whole messages, in one frame each
+_BINARY: Final = 0x82
+_CLOSE: Final = 0x88
+_COMPRESSED: Final = 0x40
+_SYNC_MARK: Final = b"\x00\x00\xff\xff"  # the end of what zlib flushes; left out on the wire
+
+PING: Final = b"\x89\x00"
+
+
+class Outgoing:
+    """A message on its way out, to one socket or to many.
+
+    Attributes:
+        message: As it was sent.
+        size: Its bytes on the wire, without compression.
+    """
+
+    __slots__ = ("_deflated", "_frame", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self._frame: bytes | None = None
+        self._deflated: dict[int, bytes] | None = None
+
+    @property
+    def frame(self) -> bytes:
+        """The frame, made when it is first asked for."""
+        frame = self._frame
+        if frame is None:
+            message = self.message
+            if isinstance(message, str):
+                payload = message.encode()
+                frame = _header(_TEXT, len(payload)) + payload
+            else:
+                frame = _header(_BINARY, len(message)) + message
+            self._frame = frame
+        return frame
+
+    @property
+    def size(self) -> int:
+        return len(self.frame)
+
+    def compressed(self, window_bits: int) -> bytes:
+        """Return the frame for sockets that have agreed on compression with such a window."""
+        if self.size < WORTH_COMPRESSING:
+            return self.frame
+        if self._deflated is None:
+            self._deflated = {}
+        frame = self._deflated.get(window_bits)
+        if frame is None:
+            is_text = isinstance(self.message, str)
+            payload = self.message.encode() if isinstance(self.message, str) else self.message
+            deflate = zlib.compressobj(wbits=-window_bits)
+            data = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
+            data = data.removesuffix(_SYNC_MARK)
+            frame = _header((_TEXT if is_text else _BINARY) | _COMPRESSED, len(data)) + data
+            self._deflated[window_bits] = frame
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A close frame on its way out."""
+
+    code: int
+    reason: str
+    size: ClassVar[int] = 0
+
+
+Parcel = Outgoing | Closing
+
+
+def sendable(message: object) -> Message:
+    """Return a message as it is sent, copied if it could change.
+
+    Raises:
+        TypeError: If it is neither text nor bytes.
+        UnicodeEncodeError: If it is text with half a character in it.
+    """
+    if isinstance(message, str):
+        if not message.isascii():
+            message.encode()  # half a character has no place in UTF-8: the sender gets the error
+        return message
+    if isinstance(message, bytes | bytearray | memoryview):
+        return bytes(message)
+    raise TypeError(f"a message is text or bytes, not {type(message).__name__}")
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """Return the frame that ends a connection."""
+    payload = struct.pack("!H", code) + reason.encode()
+    return _header(_CLOSE, len(payload)) + payload
+
+
+def pong(payload: bytes) -> bytes:
+    """Return the answer to a ping."""
+    return _header(0x8A, len(payload)) + payload
+
+
+def shortened(reason: str) -> str:
+    """Return as much of a reason as a close frame takes."""
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def _header(first: int, length: int) -> bytes:
+    if length < 126:
+        return bytes((first, length))
+    if length < 65_536:
+        return struct.pack("!BBH", first, 126, length)
+    return struct.pack("!BBQ", first, 127, length)

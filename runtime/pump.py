@@ -1,0 +1,138 @@
+"""What leaves a node's sockets, in order and in slices.
+
+A broadcast to thousands takes milliseconds of the one thread that all objects share. So there
+is a budget for each turn of the loop; what goes beyond it waits for the next turn, behind what
+other rooms have waiting. What waits belongs to the node: the object may leave memory meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from runtime.messages import Parcel
+
+BUDGET: Final = 256  # writes in a turn: a millisecond or two
+BYTES_A_WRITE: Final = 16_384  # how many bytes take about as long to write as a write itself
+
+Turn = Callable[[Callable[[], object]], object]
+
+
+class Recipient(Protocol):
+    """Where something goes."""
+
+    def leave(self, parcel: Parcel) -> None:
+        """Let it leave, or keep it back for the time being. Never waits."""
+
+
+class Pump:
+    """Lets things leave, so much in every turn of the loop.
+
+    Invariants:
+        - While anything waits, a turn is scheduled.
+        - In one turn no more is written than the budget allows, but always something.
+    """
+
+    def __init__(self, schedule: Turn) -> None:
+        """Args:
+        schedule: Calls a function in the loop's next turn: its ``call_soon``.
+        """
+        self._schedule = schedule
+        self._spent = 0
+        self._is_scheduled = False
+        self._waiting: deque[Lane] = deque()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
+    def take(self, cost: int) -> bool:
+        """Whether so much may still be written in this turn; it counts as written then."""
+        if self._spent >= BUDGET:
+            return False
+        self._spent += cost
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self._turn)
+        return True
+
+    def queue(self, lane: Lane) -> None:
+        """Have what waits in a lane leave in its turn."""
+        self._waiting.append(lane)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self._turn)
+
+    def _turn(self) -> None:
+        self._spent = 0
+        self._is_scheduled = False
+        waiting = self._waiting
+        while waiting:
+            lane = waiting.popleft()
+            if lane.go_on():
+                waiting.append(lane)  # the time is up, and the others come first in the next turn
+                break
+        if waiting and not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self._turn)
+
+
+class Lane:
+    """The order in which things leave the sockets of one object.
+
+    Invariants:
+        - What was put in first leaves first; nothing overtakes.
+    """
+
+    __slots__ = ("_pump", "_queue")
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._queue: deque[tuple[Iterator[Recipient], Parcel, int]] | None = None
+
+    def put(self, recipient: Recipient, parcel: Parcel) -> None:
+        """Let something leave by one socket: now, if nothing waits and there is time."""
+        cost = 1 + parcel.size // BYTES_A_WRITE
+        if not self._queue and self._pump.take(cost):
+            recipient.leave(parcel)
+        else:
+            self._wait(iter((recipient,)), parcel, cost)
+
+    def put_all(self, recipients: Iterator[Recipient], parcel: Parcel) -> None:
+        """Let the same leave by many sockets."""
+        cost = 1 + parcel.size // BYTES_A_WRITE
+        if self._queue or not _write(self._pump, recipients, parcel, cost):
+            self._wait(recipients, parcel, cost)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._queue = None
+
+    def go_on(self) -> bool:
+        """Write what there is time for, and return whether something is left."""
+        queue = self._queue
+        while queue:
+            recipients, parcel, cost = queue[0]
+            if not _write(self._pump, recipients, parcel, cost):
+                return True
+            queue.popleft()
+        self._queue = None
+        return False
+
+    def _wait(self, recipients: Iterator[Recipient], parcel: Parcel, cost: int) -> None:
+        if self._queue is None:
+            self._queue = deque()
+            self._pump.queue(self)
+        self._queue.append((recipients, parcel, cost))
+
+
+def _write(pump: Pump, recipients: Iterator[Recipient], parcel: Parcel, cost: int) -> bool:
+    """Write to as many as there is time for, and return whether all have got it."""
+    while pump.take(cost):
+        recipient = next(recipients, None)
+        if recipient is None:
+            return True
+        recipient.leave(parcel)
+    return False
