@@ -11,15 +11,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
+from inspect import iscoroutinefunction as is_async
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar
 
 from runtime.clock import Clock, Timer
+from runtime.connection import SERVICE_RESTART
 from runtime.construction import Construction
 from runtime.errors import ObjectReset, OutsideObject, StorageError
 from runtime.gates import Call, InputGate, OutputGate
 from runtime.ids import ObjectId
+from runtime.inbox import Inbox
 from runtime.namespace import DurableObjectNamespace, Reply
 from runtime.node import Node
 from runtime.object import DurableObjectState, handlers_of
@@ -27,9 +30,9 @@ from runtime.persistence import Alarms, Persistence
 from runtime.restoring import RETRY_SECONDS
 from runtime.schema import migrate
 from runtime.sections import CriticalSections
-from runtime.sockets import SERVICE_RESTART, SocketSet
+from runtime.sockets import SocketSet
 from runtime.storage import Storage
-from runtime.tasks import Aborted, ObjectTask, current, log_failure
+from runtime.tasks import TASK, Aborted, ObjectTask, current, log_failure
 from runtime.wire import copied_error
 
 _GONE: Final = "The object has left memory meanwhile."
@@ -53,63 +56,58 @@ class Activation:
         path: Path,
         node: Node,
         sockets: SocketSet,
+        inbox: Inbox,
     ) -> None:
-        self.id, self.namespace, self.sockets = id, namespace, sockets
+        self.id, self.namespace, self.sockets, self.inbox = id, namespace, sockets, inbox
+        self.code = namespace.code  # for life, even if the namespace gets another
         self.failure: Exception | None = None
         """Why it is broken; None while it isn't."""
         self.is_over = self._is_left = False
+        self.replaced_at: float | None = None
+        """When its class was replaced by another version, which the next life is of."""
         self.watch: Timer | None = None
         """When the node looks whether it can be evicted."""
         self.quiet_since = node.clock.time()
         self.node = node
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._context = Context()
-        self._input = InputGate(self._loop.call_soon)
-        self._output = OutputGate()
-        self._tasks: set[ObjectTask] = set()
-        self._owed: set[Reply] = set()
+        self.input = InputGate(self._loop.call_soon)
+        self.output = OutputGate()
+        self.tasks: set[ObjectTask] = set()
+        """Those that are under way or waiting."""
+        self.owed: set[Reply] = set()
+        """Replies that fail if it breaks."""
         self._is_stepping = False
         self.instance: Any = None
         self.ctx: DurableObjectState
-        self.handlers = handlers_of(namespace.cls)
-        gates = (self._input, self._output)
-        self._disk = Persistence(
+        self.handlers = handlers_of(self.code.cls)
+        self.coroutines = {name for name, call in self.handlers.items() if is_async(call)}
+        gates = (self.input, self.output)
+        self.disk = Persistence(
             self, path, node.journal, node.syncer, gates, node.histories, vfs=node.vfs
         )
-        self._disk.database.statement_seconds = node.statement_seconds
-        self.alarms = self._disk.alarms
-        self._sections = CriticalSections(self, self._input)
-        self._storage = Storage(self._disk.database, self.alarms, self._disk.bookmarks(), self)
-        sockets.outlet = self._output.send
+        self.disk.database.statement_seconds = node.statement_seconds
+        self.alarms = self.disk.alarms
+        self._sections = CriticalSections(self, self.input)
+        self._storage = Storage(self.disk.database, self.alarms, self.disk.bookmarks(), self)
+        sockets.outlet = self.output.send
 
     def __str__(self) -> str:
-        return f"{self.namespace.cls.__name__} {self.id}"
+        return f"{self.code.cls.__name__} {self.id}"
 
     # Its life.
 
     def start(self, env: Any) -> None:
         """Bring the schema up to date and make the instance, ahead of any event."""
-        Construction(self, self._disk, self._storage, env).start(self._input)
-
-    @property
-    def load(self) -> int:
-        """How many tasks are under way or waiting."""
-        return len(self._tasks)
-
-    @property
-    def commit_count(self) -> int:
-        """How many transactions have been committed in this life."""
-        return self._disk.commit_count
+        Construction(self, self.disk, self._storage, env).start(self.input)
+        if self.failure is None:
+            self.node.woke(self)
 
     @property
     def is_quiet(self) -> bool:
         """Whether it could be evicted now, and nobody would notice (I6)."""
-        is_busy = self._disk.is_busy or self._disk.is_to_checkpoint
-        return not self._tasks and self._output.is_open and not is_busy
-
-    def has_become_empty(self) -> bool:
-        """Whether it has written in this life, and nothing is stored any more, or still."""
-        return self._disk.has_become_empty()
+        is_busy = self.disk.is_busy or self.disk.is_to_checkpoint
+        return not self.tasks and self.output.is_open and not is_busy
 
     def hibernate(self) -> Persistence:
         """Drop the memory; the sockets stay. Only while it is quiet.
@@ -121,10 +119,10 @@ class Activation:
         assert self.failure is None, "what was lost would be kept"
         self._end()
         self.instance = self.sockets.outlet = None
-        self._disk.hand_over()
-        return self._disk
+        self.disk.hand_over()
+        return self.disk
 
-    def break_off(self, error: BaseException) -> None:
+    def break_off(self, error: BaseException, *, keeps_sockets: bool = False) -> None:
         """Drop the memory, the sockets, and whatever isn't committed. Callers get `error`."""
         if self.failure is not None:
             return
@@ -133,14 +131,16 @@ class Activation:
         failure.__dict__["durable_object_reset"] = True
         self.failure = failure
         self._end()
-        self._output.shatter()
-        for task in tuple(self._tasks):
+        self.output.shatter()
+        for task in tuple(self.tasks):
+            self.inbox.take(task)
             task.drop(failure)
-        for reply in self._owed:
+        for reply in self.owed:
             reply.fail(copied_error(failure, self.id.hex))
-        self._owed.clear()
+        self.owed.clear()
         self.sockets.outlet = None
-        self.sockets.disconnect(SERVICE_RESTART, _RESET)
+        if not keeps_sockets:
+            self.sockets.disconnect(SERVICE_RESTART, _RESET)
         self.freed()
 
     def _end(self) -> None:
@@ -151,15 +151,11 @@ class Activation:
     def abandon(self) -> None:
         """Close the database as it is, for good, as when the process dies."""
         self._is_left = True
-        self._disk.abandon()
-
-    def tell_alarms(self) -> None:
-        """Tell the node which alarms are set."""
-        self._disk.tell_alarms()
+        self.disk.abandon()
 
     def checkpoint(self) -> None:
         """Bring all that is in the WAL into the database, so that the journal may forget it."""
-        self._disk.checkpoint()
+        self.disk.checkpoint()
 
     # What events need.
 
@@ -172,14 +168,14 @@ class Activation:
         on_done: Callable[[ObjectTask], object] | None = None,
     ) -> ObjectTask:
         """Run object code for an event: its first step at once, if the gate is open."""
-        task = self.new_task(work, name, gate or self._input, self._context.copy(), on_done)
+        task = self.new_task(work, name, gate or self.input, self._context.copy(), on_done)
         task.start()
         return task
 
     def owe(self, reply: Reply) -> None:
         """Take on a reply that is to be settled, and fails if the object breaks before."""
         if self.failure is None:
-            self._owed.add(reply)
+            self.owed.add(reply)
         else:
             reply.fail(copied_error(self.failure, self.id.hex))
 
@@ -191,13 +187,14 @@ class Activation:
         error, sent = error or deadlock, None
         if error is not None:
             sent = copied_error(error, self.id.hex, traceback=self.node.debug)
-        if self._output.is_open or deadlock is not None:
-            self._pay(reply, result, sent)
+        if self.output.is_open or deadlock is not None:
+            self.pay(reply, result, sent)
         else:
-            self._output.send(partial(self._pay, reply, result, sent))
+            self.output.send(partial(self.pay, reply, result, sent))
 
-    def _pay(self, reply: Reply, result: Any, error: Exception | None) -> None:
-        self._owed.discard(reply)
+    def pay(self, reply: Reply, result: Any, error: Exception | None) -> None:
+        """Answer at once: what is said reveals nothing that was written."""
+        self.owed.discard(reply)
         if error is None:
             reply.answer(result)
         else:
@@ -213,7 +210,7 @@ class Activation:
     ) -> ObjectTask:
         """Return a task of the object that hasn't taken its first step."""
         task = ObjectTask(work, owner=self, gate=gate, context=context, name=name, on_done=on_done)
-        self._tasks.add(task)
+        self.tasks.add(task)
         return task
 
     @property
@@ -222,6 +219,11 @@ class Activation:
 
     # What its tasks need: `tasks.Owner`.
 
+    def begun(self, task: ObjectTask) -> None:
+        self.inbox.take(task)
+        if self.sockets.paused:
+            self.sockets.events.eased()
+
     def enter(self) -> None:
         self._is_stepping = self.node.is_stepping = True
         self.node.steps += 1
@@ -229,16 +231,17 @@ class Activation:
     def leave(self) -> None:
         try:
             if self.failure is None:
-                self._disk.end_step()
+                self.disk.end_step()
         finally:
             self._is_stepping = self.node.is_stepping = False
         if self.failure is None:
-            self._disk.checkpoint_if_due()
+            self.disk.checkpoint_if_due()
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> ObjectTask:
         parent = context.get(current)
-        gate = parent.gate if parent else self._input
-        task = self.new_task(coroutine, "a task", gate, context.copy())
+        gate = parent.gate if parent else self.input
+        task = self.new_task(coroutine, TASK, gate, context.copy())
+        task.origin = (parent.origin or parent.get_name()) if parent else None
         if self.is_over:
             task.drop(self.failure or ObjectReset(_GONE, durable_object_id=self.id.hex))
         else:
@@ -246,14 +249,14 @@ class Activation:
         return task
 
     def retire(self, task: ObjectTask) -> None:
-        self._tasks.discard(task)
-        if not self._tasks:
+        self.tasks.discard(task)
+        if not self.tasks:
             self.quiet_since = self.clock.time()
-            if self.watch is None:
-                self.node.became_quiet(self)
+        if self.sockets.paused:
+            self.sockets.events.eased()
 
     def release_call(self, call: Callable[[], object]) -> None:
-        self._send("a call to another object", self._output.send, call)
+        self._send("a call to another object", self.output.send, call)
 
     def _send(self, what: str, send: Callable[[Call], object], message: Call) -> None:
         self.check()
@@ -262,7 +265,7 @@ class Activation:
         send(message)
 
     def _deadlock(self, what: str) -> StorageError | None:
-        if self._disk.is_unfinished():
+        if self.disk.is_unfinished():
             return StorageError(
                 f"{what} inside transaction() would wait for what was written there, and the "
                 "transaction for that: do it before the first write, or after the transaction"
@@ -276,18 +279,18 @@ class Activation:
         if self.failure is None or self._is_left:
             return
         if self.node.is_draining:
-            self._disk.give_up()
-        if self._disk.is_busy:
+            self.disk.give_up()
+        if self.disk.is_busy:
             return
-        self._disk.abandon()
+        self.disk.abandon()
         try:
-            self._disk.undo_lost()
+            self.disk.undo_lost()
         except OSError as error:  # it can't be used until then
             self.node.syncer.failed(error)
             self.clock.call_later(RETRY_SECONDS, self.freed)
         else:
             self._is_left = True  # I1: the next life's database is not ours to close
-            self.node.broke(self, is_told=self._disk.tell_rest())
+            self.node.broke(self, is_told=self.disk.tell_rest())
 
     def settled(self, before: int) -> None:
         self.node.settled(self, before=before)
@@ -305,7 +308,7 @@ class Activation:
             raise copied_error(self.failure, self.id.hex)
         if not self._is_stepping or get_ident() != self._thread:
             raise OutsideObject(
-                f"what belongs to a {self.namespace.cls.__name__} can only be used by its own code "
+                f"what belongs to a {self.code.cls.__name__} can only be used by its own code "
                 "while it runs: in a handler, or a task that one has started",
                 durable_object_id=self.id.hex,
             )
@@ -314,16 +317,17 @@ class Activation:
         return "alarm" in self.handlers or self.instance is None
 
     def emptied(self) -> None:
-        self._disk.metadata.is_kept = False
+        self.disk.metadata.is_kept = False
         self.alarms.changed = True
-        migrate(self._disk.database, self._storage.sql, self.namespace.cls)
+        migrate(self.disk.database, self._storage.sql, self.code.cls)
         # What was deleted mustn't stay in the log and the history for long.
-        self._disk.hasten_checkpoint()
+        self.disk.hasten_checkpoint()
 
     def durable(self) -> Awaitable[None]:
-        self._disk.commit()
+        self.disk.commit()
         durable = Reply()
-        self._send("sync()", self._disk.when_durable, partial(durable.answer, None))
+        durable.asked = "the disk, in sync()"
+        self._send("sync()", self.disk.when_durable, partial(durable.answer, None))
         return durable
 
     def block(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]:
@@ -337,6 +341,7 @@ class Activation:
             await work
 
         task = self.spawn(wait(), copy_context())
+        task.set_name("wait_until")
         task.add_done_callback(partial(log_failure, self, "wait_until()"))
 
     def abort(self, reason: str | None) -> NoReturn:

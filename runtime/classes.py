@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime.config import Migration
-from runtime.errors import MigrationRefused
+from runtime.errors import CodeRefused, MigrationRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,22 @@ def plan(
         keys[name] = _unused(name, used)
         used.add(keys[name])
     return Plan(keys, tuple(deleted), tuple(tags[len(applied) :]))
+
+
+def check_same(before: Mapping[str, type], after: Mapping[str, type]) -> None:
+    """Refuse bindings that aren't other versions of the same classes under the same names.
+
+    Raises:
+        CodeRefused: If they differ. A restart takes them in.
+    """
+    for binding in sorted(before.keys() | after.keys()):
+        if binding not in before:
+            raise CodeRefused(f"the binding {binding!r} is new, which takes a restart")
+        if binding not in after:
+            raise CodeRefused(f"the binding {binding!r} is gone, which takes a restart")
+        old, new = before[binding].__name__, after[binding].__name__
+        if old != new:
+            raise CodeRefused(f"{binding!r} was {old} and is {new} now, which takes a restart")
 
 
 def _must(fine: bool, migration: Migration, reason: str) -> None:

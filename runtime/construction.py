@@ -46,11 +46,11 @@ class Construction:
                 life.id = replace(life.id, name=name)
             if self._disk.metadata.restore_to is not None:
                 return  # and another try
-            if name is None and life.namespace.cls.migrations:
+            if name is None and life.code.cls.migrations:
                 self._disk.keep_name()  # in one commit with the schema
-            migrate(database, self._storage.sql, life.namespace.cls)
+            migrate(database, self._storage.sql, life.code.cls)
             life.ctx = DurableObjectState(life.id, self._storage, life)
-            life.instance = life.namespace.cls(life.ctx, self._env)
+            life.instance = life.code.cls(life.ctx, self._env)
         except Exception as error:
             database.rollback()
             if isinstance(error, SqlError) and error.code in _DAMAGE:

@@ -14,6 +14,7 @@
     ├── DataFolderRefused   the runtime can't start here
     ├── SettingsRefused     a setting can't be meant so
     ├── MigrationRefused    the configured class migrations don't fit what is on disk
+    ├── CodeRefused         changed code can't be taken over; the old goes on
     └── BackupFailed        a backup wasn't made, or not restored
 
 What an object's method raises crosses a stub unchanged where its type is a builtin or was
@@ -139,6 +140,10 @@ class SettingsRefused(DurableObjectError):
 
 class MigrationRefused(DurableObjectError):
     """The configured class migrations contradict each other, or what is there. Nothing changed."""
+
+
+class CodeRefused(DurableObjectError):
+    """Changed code can't be taken over while it runs. The old code goes on."""
 
 
 class BackupFailed(DurableObjectError):

@@ -1,29 +1,31 @@
-"""What can happen to a live object: a call, an alarm, a message on a socket, a socket's end.
+"""What can happen to a live object: a call, an alarm, a message, a socket's failure and end.
 
-Each turns into one task of the object, and says what becomes of the task's result. The input
-gate decides when it runs; the output gate when its answer leaves.
+Each turns into one task of the object, which is returned, and says what becomes of its result. The
+input gate decides when it runs; the output gate when its answer leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from runtime.activation import Activation
 from runtime.errors import ObjectReset, Overloaded
 from runtime.fetch import SWITCHING_PROTOCOLS, Request, Response
+from runtime.inbox import MAX_TASKS, TOO_LONG, TOO_MANY, TOO_MUCH
+from runtime.messages import Message
 from runtime.methods import Method
-from runtime.namespace import FETCH, Call
-from runtime.sockets import Message, WebSocket
+from runtime.namespace import FETCH, Call, no_such_method
+from runtime.sockets import WebSocket
 from runtime.tasks import ObjectTask, as_async, error_of, log_failure
+from runtime.wire import size_of
 
-MAX_TASKS: Final = 4096  # of one object, under way or waiting
 ALARM_SECONDS: Final = 15 * 60  # for one run of an alarm, as in the original
 TRY_AGAIN_LATER: Final = 1013  # the close code for what is too much
 
-OVERLOADED: Final = "Durable Object is overloaded. Too many requests queued."
 _NO_ALARM_HANDLER: Final = (
     "Attempted to run a scheduled alarm without a handler, did you remember to define an alarm() "
     "method? %s"
@@ -34,23 +36,29 @@ _EVENT_TOO_LONG: Final = "Actor exceeded event execution time and was disconnect
 log = logging.getLogger("runtime")
 
 
-def call(life: Activation, call: Call) -> None:
+def call(life: Activation, call: Call) -> ObjectTask | None:
     """Call a method, or `fetch`, and answer its caller."""
-    if _is_too_much(life):
-        call.reply.fail(Overloaded(OVERLOADED, durable_object_id=life.id.hex))
-        return
+    if (refusal := _refusal(life)) is not None:
+        call.reply.fail(Overloaded(refusal, durable_object_id=life.id.hex))
+        return None
     method = None
     if call.name == FETCH:
         work = _fetch(life, *call.args)
     else:
-        method = life.namespace.methods[call.name]
+        method = life.code.methods.get(call.name)
+        if method is None:  # the caller goes by another version of the class
+            call.reply.fail(no_such_method(call.name))
+            return None
         if method.is_async and life.instance is not None:
             work = getattr(life.instance, call.name)(*call.args, **call.kwargs)
         else:
             work = _in_turn(life, call.name, *call.args, **call.kwargs)
-    life.run(work, call.name, on_done=partial(_answer, life, call, method))
+    task = life.run(work, call.name, on_done=partial(_answer, life, call, method))
+    if not task.has_started:
+        _queue_call(life, call, task)
     if not call.reply.done():
         life.owe(call.reply)
+    return task
 
 
 def ring(life: Activation, name: str | None) -> ObjectTask:
@@ -62,25 +70,80 @@ def ring(life: Activation, name: str | None) -> ObjectTask:
     return task
 
 
-def receive(life: Activation, ws: WebSocket, message: Message) -> None:
+def receive(life: Activation, ws: WebSocket, message: Message) -> ObjectTask | None:
     """Deliver a socket's message."""
-    if _is_too_much(life):
-        ws.drop(TRY_AGAIN_LATER, OVERLOADED)
-        return
-    _handle(life, "web_socket_message", ws, message)
+    if (refusal := _refusal(life)) is not None:
+        ws.drop(TRY_AGAIN_LATER, refusal)
+        return None
+    task = _handle(life, "web_socket_message", ws, message)
+    is_waiting = task is not None and not task.has_started
+    if task is not None and is_waiting and not life.inbox.add(task, len(message)):
+        task.withdraw()
+        ws.drop(TRY_AGAIN_LATER, TOO_MUCH)
+    return task
 
 
-def lose(life: Activation, ws: WebSocket, code: int, reason: str, was_clean: bool) -> None:
+def fail(life: Activation, ws: WebSocket, error: Exception) -> ObjectTask | None:
+    """Deliver what a socket's peer has done wrong. Its end is delivered after that."""
+    return _handle(life, "web_socket_error", ws, error)
+
+
+def lose(
+    life: Activation, ws: WebSocket, code: int, reason: str, was_clean: bool
+) -> ObjectTask | None:
     """Deliver the end of a socket. The object lets go of it once its handler has begun."""
     task = _handle(life, "web_socket_close", ws, code, reason, was_clean)
     if task is None or task.has_started:
         life.sockets.remove(ws)
-    else:
-        task.add_done_callback(lambda _: life.sockets.remove(ws))
+        return task
+
+    def over(_: object) -> None:
+        if task.has_started:  # or it was taken back, for the next life
+            life.sockets.remove(ws)
+
+    task.add_done_callback(over)
+    return task
 
 
-def _is_too_much(life: Activation) -> bool:
-    return life.load >= MAX_TASKS or life.node.journal.is_full
+def take_back(life: Activation, task: ObjectTask, event: Callable[[Activation], object]) -> None:
+    """Undo that an event was delivered, as long as its task hasn't begun. Nobody is told."""
+    life.inbox.take(task)
+    task.withdraw()
+    if isinstance(event, partial) and "call" in event.keywords:
+        life.owed.discard(event.keywords["call"].reply)
+
+
+def weigh(event: Callable[[Activation], object]) -> tuple[int, bool]:
+    """Return the size of the data that an event brings, and whether somebody awaits its answer.
+
+    For those that have to wait; to find out takes as long as copying the data.
+    """
+    brings = event.keywords if isinstance(event, partial) else {}
+    if "call" in brings:
+        return _size_of_call(brings["call"]), True
+    return len(brings.get("message", ())), False
+
+
+def _refusal(life: Activation) -> str | None:
+    """Say why nothing more is taken on, if it isn't."""
+    if len(life.tasks) >= MAX_TASKS:
+        return TOO_MANY
+    return TOO_MUCH if life.node.journal.is_full else None
+
+
+def _queue_call(life: Activation, call: Call, task: ObjectTask) -> None:
+    def refuse(why: str) -> None:
+        task.withdraw()
+        life.pay(call.reply, None, Overloaded(why, durable_object_id=life.id.hex))
+
+    if not life.inbox.add(task, _size_of_call(call), partial(refuse, TOO_LONG)):
+        refuse(TOO_MUCH)
+
+
+def _size_of_call(call: Call) -> int:
+    if call.name == FETCH:
+        return len(call.args[0].body)
+    return sum(map(size_of, (*call.args, *call.kwargs.values())))
 
 
 async def _in_turn(life: Activation, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -144,7 +207,10 @@ async def _alarm(life: Activation, name: str | None) -> None:
 def _handle(life: Activation, handler: str, *args: Any) -> ObjectTask | None:
     if handler not in life.handlers:
         return None
-    work = _in_turn(life, handler, *args)
+    if handler in life.coroutines and life.instance is not None:
+        work = getattr(life.instance, handler)(*args)
+    else:
+        work = _in_turn(life, handler, *args)
     task = life.run(work, handler, on_done=partial(log_failure, life, handler))
     if life.sockets.event_timeout is not None and not task.done():
         reset = partial(life.break_off, ObjectReset(_EVENT_TOO_LONG))

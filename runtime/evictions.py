@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from functools import partial
 from typing import Final, Protocol
 
+from runtime import events
 from runtime.activation import Activation
+from runtime.awake import causes
 from runtime.catalog import Catalog, Key
 from runtime.clock import Clock, Timer
-from runtime.errors import ShuttingDown
+from runtime.errors import ObjectReset, ShuttingDown
 from runtime.health import is_of_the_disk
 from runtime.histories import Histories
 from runtime.journal import Journal
 from runtime.persistence import Persistence
 from runtime.records import SUFFIX, Entry, Kind
-from runtime.resident import Event, Refuse, Resident
+from runtime.resident import Event, Refuse, Resident, Waiting
 from runtime.restoring import RETRY_SECONDS
 from runtime.syncer import Syncer
-from runtime.tasks import spawn_outside
+from runtime.tasks import ObjectTask, spawn_outside
 
 STOPPING: Final = "this server is stopping"
+DISK_SECONDS: Final = 1.0  # until an object is looked at again that only the disk keeps here
+LEAVE_SECONDS: Final = 0.25  # until it is looked again whether an object can leave its old code
 ASK_SECONDS: Final = 1.0  # until an object that broke twice is asked again for its alarms
+
+_REPLACED: Final = "Durable Object reset because its code was updated."
 
 log = logging.getLogger("runtime")
 
@@ -56,16 +62,19 @@ class Evictions:
         - The journal forgets what a database holds once the catalog knows of its alarms (I7).
     """
 
-    def __init__(self, house: House, catalog: Catalog, idle_seconds: float) -> None:
+    def __init__(
+        self, house: House, catalog: Catalog, idle_seconds: float, drain_seconds: float
+    ) -> None:
         self._house = house
         self._catalog = catalog
         self._idle_seconds = idle_seconds
+        self._drain_seconds = drain_seconds
         # The objects that are asked for their alarms, and when that is to be tried again.
         self._untold: dict[Key, Timer | None] = {}
         self._loop = asyncio.get_running_loop()
 
     def watch(self, life: Activation, seconds: float | None = None) -> None:
-        """Look after some time whether an object that is quiet now has been idle."""
+        """Look after some time whether an object has been idle."""
         after = self._idle_seconds if seconds is None else seconds
         life.watch = self._house.clock.call_later(after, partial(self._evict_if_idle, life))
 
@@ -73,9 +82,33 @@ class Evictions:
         """Evict an object now. Only while it is quiet."""
         life, resident.life = resident.life, None
         assert life is not None, "nothing to evict"
-        is_empty = life.has_become_empty()
+        is_empty = life.disk.has_become_empty()
         resident.is_closing = True
         spawn_outside(self._close(resident, life.hibernate(), is_empty=is_empty))
+
+    def renew(self, residents: Iterable[Resident]) -> None:
+        """Have objects leave memory, because their classes were replaced. Their sockets stay.
+
+        Those that are quiet go at once, and the others as soon as they are. One that is still busy
+        after `drain_seconds` is reset: what it has sent leaves, and events that haven't begun are
+        for its next life.
+        """
+        now = self._house.clock.time()
+        for resident in list(residents):
+            life = resident.life
+            if life is None or life.failure is not None or life.replaced_at is not None:
+                continue
+            life.replaced_at = now
+            if life.watch is not None:
+                life.watch.cancel()
+            self._leave(life, now + self._drain_seconds)
+
+    def make_way(self, life: Activation) -> bool:
+        """Evict an object whose class was replaced, if nothing of it is under way."""
+        can_go = life.failure is None and life.is_quiet
+        if can_go:
+            self.evict(self._house.resident_of(life))
+        return can_go
 
     def clear(self, resident: Resident, *, is_told: bool) -> None:
         """Make room for the next life of an object that broke.
@@ -103,7 +136,7 @@ class Evictions:
     def _ask(self, resident: Resident) -> None:
         if resident.key not in self._untold:
             self._untold[resident.key] = None
-            resident.waiting.appendleft((Activation.tell_alarms, ignore))
+            resident.waiting.appendleft(Waiting(_tell_alarms, ignore))
         elif self._untold[resident.key] is None:
             # The life that was asked has broken too, perhaps over the schema that it had to write
             # first. Whatever else wakes the object may do so meanwhile.
@@ -113,14 +146,44 @@ class Evictions:
     def _ask_again(self, resident: Resident) -> None:
         if not self._house.is_draining:
             self._untold[resident.key] = None
-            self._house.admit(resident, Activation.tell_alarms, ignore)
+            self._house.admit(resident, _tell_alarms, ignore)
 
     def _evict_if_idle(self, life: Activation) -> None:
         remaining = self._idle_seconds - (self._house.clock.time() - life.quiet_since)
         if life.is_quiet and remaining <= 0:
             self.evict(self._house.resident_of(life))
+            return
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s stays in memory: %s", life, "; ".join(causes(life, self._idle_seconds)))
+        if life.tasks:  # it can't have been idle before that
+            self.watch(life)
         else:
-            self.watch(life, max(remaining, 1.0))
+            self.watch(life, max(remaining, DISK_SECONDS))
+
+    def _leave(self, life: Activation, until: float) -> None:
+        if life.is_over or self._house.is_draining or self.make_way(life):
+            return
+        if (remaining := until - self._house.clock.time()) > 0:
+            again = partial(self._leave, life, until)
+            life.watch = self._house.clock.call_later(min(remaining, LEAVE_SECONDS), again)
+        else:
+            # No step is taken any more, and so nothing is sent behind what has yet to leave.
+            replace = partial(self._loop.call_soon, self._replace, life, context=Context())
+            life.input.start_section(lambda _: life.output.send(replace))
+
+    def _replace(self, life: Activation) -> None:
+        if life.is_over or self.make_way(life):
+            return
+        why = "; ".join(causes(life, self._idle_seconds))
+        log.warning("%s was reset, because its code was replaced: %s", life, why)
+        resident = self._house.resident_of(life)
+        for task in life.input.waiting:
+            if isinstance(task, ObjectTask) and task.again is not None and not task.has_started:
+                events.take_back(life, task, task.again[0])
+                resident.wait(*task.again)
+        reset = ObjectReset(_REPLACED, durable_object_id=life.id.hex)
+        reset.retryable = True
+        life.break_off(reset, keeps_sockets=True)
 
     async def _close(self, resident: Resident, disk: Persistence, *, is_empty: bool) -> None:
         name, stamp = name_of(resident.key), self._house.histories.stamps.next()
@@ -151,11 +214,11 @@ class Evictions:
         while resident.waiting and not resident.is_closing:
             if resident.life is not None and resident.life.failure is not None:
                 return  # one of them broke it: those behind are for the life after
-            event, refuse = resident.waiting.popleft()
+            waiting = resident.next()
             if self._house.is_draining:
-                refuse(ShuttingDown(STOPPING, durable_object_id=resident.key.hex))
+                waiting.refuse(ShuttingDown(STOPPING, durable_object_id=resident.key.hex))
             else:
-                self._house.admit(resident, event, refuse)
+                self._house.admit(resident, waiting.event, waiting.refuse)
         self._house.forget_if_idle(resident)
 
     async def _on_thread(self, work: Callable[[], None]) -> bool:
@@ -170,6 +233,10 @@ class Evictions:
         durable, lost = (partial(is_durable.set_result, outcome) for outcome in (True, False))
         self._house.journal.append(entry, durable, lambda _: lost())
         return await is_durable
+
+
+def _tell_alarms(life: Activation) -> None:
+    life.disk.tell_alarms()
 
 
 def name_of(key: Key) -> str:

@@ -69,6 +69,11 @@ class InputGate:
         """How many tasks wait here."""
         return len(self._waiting)
 
+    @property
+    def waiting(self) -> tuple[Waiter, ...]:
+        """Those who wait here, in order."""
+        return tuple(self._waiting)
+
     def admit(self, waiter: Waiter, awaited: object = None) -> bool:
         """Whether `waiter` may take its step now. If not, its `step` is called in its turn.
 
@@ -84,6 +89,10 @@ class InputGate:
             return True
         gate._waiting.append(waiter)
         return False
+
+    def withdraw(self, waiter: Waiter) -> None:
+        """Let go of somebody who waits here, and needs no turn any more."""
+        self._waiting.remove(waiter)
 
     def start_section(self, begin: Callable[[InputGate], object]) -> InputGate:
         """Shut the gate for a critical section, and start it when its turn comes.

@@ -7,8 +7,6 @@ rest: an object asleep costs a file on disk.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextvars import Context
@@ -21,6 +19,8 @@ from runtime.activation import Activation
 from runtime.catalog import Catalog, Key
 from runtime.clock import Clock
 from runtime.config import RuntimeConfig
+from runtime.connection import Traffic
+from runtime.draining import drain
 from runtime.errors import ShuttingDown
 from runtime.evictions import STOPPING, Evictions, ignore, key_of, name_of
 from runtime.histories import Histories
@@ -28,17 +28,12 @@ from runtime.ids import IdScheme, ObjectId
 from runtime.journal import Journal
 from runtime.namespace import Call, DurableObjectNamespace
 from runtime.persistence import Alarms
+from runtime.pump import Pump
 from runtime.resident import Event, Refuse, Resident
 from runtime.ringer import Ringer
-from runtime.sockets import SERVICE_RESTART
 from runtime.syncer import Syncer
 from runtime.tasks import spawn_outside
 from runtime.wire import copied_error
-
-POLL_SECONDS = 0.005  # while the process stops
-CLOSE_SECONDS = 30.0  # that the disk has then for closing each object
-
-log = logging.getLogger("runtime")
 
 
 class Host:
@@ -81,10 +76,11 @@ class Host:
         self._env: Any = None
         self._namespaces: dict[str, DurableObjectNamespace[Any]] = {}
         self._residents: dict[Key, Resident] = {}
-        self._evictions = Evictions(self, catalog, config.idle_seconds)
+        self._evictions = Evictions(self, catalog, config.idle_seconds, config.drain_seconds)
         self._ringer = Ringer(clock, self._ring)
         self._inbox: deque[tuple[Resident, Event, Refuse]] = deque()
         self._loop = asyncio.get_running_loop()
+        self.traffic = Traffic(Pump(self._loop.call_soon))
         self.is_draining = False
         self._is_dead = False
 
@@ -107,37 +103,10 @@ class Host:
             self._ringer.set(key, alarms)
 
     async def drain(self) -> None:
-        """Stop: no new events, handlers under way get their time, then everything is closed.
-
-        Sockets close with 1012, which makes clients come back.
-        """
+        """Stop: no new events, handlers under way get their time, then everything is closed."""
         self.is_draining = True
         self._ringer.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.drain_seconds):
-                # A dozen things may have to end; a poll is simpler than a dozen signals.
-                while not self.is_quiet:  # noqa: ASYNC110
-                    await asyncio.sleep(POLL_SECONDS)
-        for resident in list(self._residents.values()):
-            resident.sockets.disconnect(SERVICE_RESTART, STOPPING)
-            if resident.life is None:
-                self.forget_if_idle(resident)
-            elif resident.life.is_quiet and resident.life.failure is None:
-                self._evictions.evict(resident)
-            else:  # one that is broken already waits for what it has lost to be undone
-                resident.life.break_off(ShuttingDown(STOPPING))
-        with contextlib.suppress(TimeoutError):
-            while left := len(self._residents):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    while len(self._residents) == left:  # noqa: ASYNC110
-                        await asyncio.sleep(POLL_SECONDS)
-        for resident in self._residents.values():
-            log.error(
-                "the disk doesn't let %s be closed; the next start mends it", resident.key.hex
-            )
-            if resident.life is not None:
-                resident.life.abandon()
-        self._residents.clear()
+        await drain(self, self._residents, self._evictions, self._config.drain_seconds)
 
     def die(self) -> None:
         """End as a killed process does: nothing is finished, written, or said. For tests."""
@@ -155,6 +124,7 @@ class Host:
         return (
             not self._inbox
             and self.syncer.is_idle
+            and self.traffic.pump.is_idle
             and self._catalog.is_idle
             and not any(r.is_closing and not r.waits_for_disk for r in self._residents.values())
         )
@@ -214,20 +184,22 @@ class Host:
     def admit(self, resident: Resident, event: Event, refuse: Refuse) -> None:
         # Another one, if this was let go of while the event was in the queue (I1).
         resident = self._residents.setdefault(resident.key, resident)
+        if resident.life is not None and resident.life.replaced_at is not None:
+            self._evictions.make_way(resident.life)
         if resident.is_closing or (resident.life and resident.life.failure):
             resident.wait(event, refuse)  # for the next life
             return
         life = resident.life or self._wake(resident)
         if life.failure is not None:
             refuse(copied_error(life.failure, resident.id.hex))
-        else:
-            event(life)
+        elif (task := event(life)) is not None and not task.has_started:
+            task.again = (event, refuse)
 
     def _wake(self, resident: Resident) -> Activation:
         namespace = self._namespace(resident.key.directory)
         assert namespace is not None, "nobody has a stub of an unbound class"
-        path = self._path(resident.key)
-        life = Activation(resident.id, namespace, path, self, resident.sockets)
+        path = self._config.data / "objects" / name_of(resident.key)
+        life = Activation(resident.id, namespace, path, self, resident.sockets, resident.inbox)
         resident.life = life
         # In a context of its own: the object sees nothing of whoever happens to wake it.
         Context().run(life.start, self._env)
@@ -262,7 +234,7 @@ class Host:
         name = name_of(self.resident_of(activation).key)
         spawn_outside(self._evictions.settle(name, before=before))
 
-    def became_quiet(self, activation: Activation) -> None:
+    def woke(self, activation: Activation) -> None:
         self._evictions.watch(activation)
 
     def broke(self, activation: Activation, *, is_told: bool) -> None:
@@ -299,6 +271,10 @@ class Host:
         """Evict an object now. Only while it is quiet."""
         self._evictions.evict(self.resident_of(life))
 
+    def renew(self) -> None:
+        """Have all objects leave memory, because their classes are others now. Sockets stay."""
+        self._evictions.renew(self._residents.values())
+
     def forget_if_idle(self, resident: Resident) -> None:
         """Let go of an object that is asleep and has no socket."""
         if resident.is_idle:
@@ -316,9 +292,6 @@ class Host:
     def folder(self, directory: str) -> Path:
         """Return where the objects of a class and jurisdiction are kept."""
         return self._config.data / "objects" / directory
-
-    def _path(self, key: Key) -> Path:
-        return self._config.data / "objects" / name_of(key)
 
     def _namespace(self, directory: str) -> DurableObjectNamespace[Any] | None:
         namespace = self._namespaces.get(directory)

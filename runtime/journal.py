@@ -100,6 +100,11 @@ class Journal:
         return self._bytes > self._max_bytes
 
     @property
+    def is_filling(self) -> bool:
+        """Whether it is half full: what can be put off should be."""
+        return 2 * self._bytes > self._max_bytes
+
+    @property
     def waiting_bytes(self) -> int:
         """How much waits to become durable."""
         return self._bytes

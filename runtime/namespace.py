@@ -27,7 +27,13 @@ class Reply(asyncio.Future[Any]):
 
     Awaiting it more than once, or not at all, doesn't change what the object does. It can be
     used wherever a coroutine is wanted, in ``asyncio.create_task`` for instance.
+
+    Attributes:
+        asked: Who is to answer, in words, or what was called: a stub and a method's name. Only
+            where an object may wait for it.
     """
+
+    asked: str | tuple[Stub, str] | None = None
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, unless whoever waited has gone."""
@@ -138,13 +144,45 @@ class Stub:
         if caller is None:
             namespace.router.route(call)
         else:
+            reply.asked = (self, name)
             caller.owner.release_call(partial(namespace.router.route, call))  # I3
         return reply
 
 
-def _stub_class(cls: type, methods: Mapping[str, Method]) -> type[Stub]:
-    calls = {name: _call_of(cls, name, method) for name, method in methods.items()}
-    return type(f"{cls.__name__}Stub", (Stub,), calls)
+class Code:
+    """One version of a class.
+
+    Attributes:
+        cls: The class.
+        methods: Which of its methods may be called, and with what.
+
+    Raises:
+        TypeError: As `methods_of` does.
+    """
+
+    def __init__(self, cls: type[Any]) -> None:
+        self.cls = cls
+        self.methods = methods_of(cls)
+
+
+class _Interface:
+    """What a namespace and its jurisdictions have in common: the class, and its stubs."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.stub_class = type(f"{code.cls.__name__}Stub", (Stub,), _calls(code))
+
+    def renew(self, code: Code) -> None:
+        # In place: a stub that somebody has is one of the new version then.
+        for name in self.code.methods:
+            delattr(self.stub_class, name)
+        for name, call in _calls(code).items():
+            setattr(self.stub_class, name, call)
+        self.code = code
+
+
+def _calls(code: Code) -> dict[str, Callable[..., Reply]]:
+    return {name: _call_of(code.cls, name, method) for name, method in code.methods.items()}
 
 
 def _call_of(cls: type, name: str, method: Method) -> Callable[..., Reply]:
@@ -179,15 +217,34 @@ class DurableObjectNamespace(Generic[ObjT]):
         router: Router,
     ) -> None:
         self.binding = binding
-        self.cls = cls
         self.scheme = scheme
         self.router = router
-        self.methods = methods_of(cls)
-        self._stub_class = _stub_class(cls, self.methods)
+        self._interface = _Interface(Code(cls))
+
+    @property
+    def cls(self) -> type[ObjT]:
+        return self.code.cls
+
+    @property
+    def code(self) -> Code:
+        """The version of the class that objects wake in."""
+        return self._interface.code
+
+    def rebind(self, code: Code) -> None:
+        """Replace the class by another version, here and in all jurisdictions.
+
+        Stubs that exist stay good and get the new methods. Objects in memory aren't touched.
+
+        Raises:
+            TypeError: If the class has another name. Nothing has changed.
+        """
+        if code.cls.__name__ != self.cls.__name__:
+            raise TypeError(f"{code.cls.__name__} is no other version of {self.cls.__name__}")
+        self._interface.renew(code)
 
     def get_by_name(self, name: str) -> ObjT:
         """Return a stub of the object called `name`."""
-        return cast(ObjT, self._stub_class(self, self.id_from_name(name)))
+        return cast(ObjT, self._interface.stub_class(self, self.id_from_name(name)))
 
     def get(self, id: ObjectId) -> ObjT:
         """Return a stub of the object with that id.
@@ -197,7 +254,8 @@ class DurableObjectNamespace(Generic[ObjT]):
         """
         if not isinstance(id, ObjectId):
             raise TypeError(f"expected an ObjectId, not {id!r}; see id_from_string()")
-        return cast(ObjT, self._stub_class(self._within(self.scheme.scheme_of(id.hex)), id))
+        within = self._within(self.scheme.scheme_of(id.hex))
+        return cast(ObjT, self._interface.stub_class(within, id))
 
     def id_from_name(self, name: str) -> ObjectId:
         """Return the id that belongs to `name`, always the same."""
@@ -264,13 +322,14 @@ class _NoSuchMethod:
         self._name = name
 
     def __call__(self, *_: Any, **__: Any) -> Reply:
-        return _refused(_no_such_method(self._name))
+        return _refused(no_such_method(self._name))
 
     def __await__(self) -> NoReturn:
         raise TypeError(f"a stub has no properties: call a method, {self._name}() for instance")
 
 
-def _no_such_method(name: str) -> TypeError:
+def no_such_method(name: str) -> TypeError:
+    """Return what a caller gets who asks for what isn't there."""
     if name in RESERVED:
         return TypeError(f"'{name}' is a reserved method and cannot be called over RPC.")
     return TypeError(f'The RPC receiver does not implement the method "{name}".')

@@ -42,8 +42,8 @@ class Node(Protocol):
     def settled(self, activation: Activation, *, before: int) -> None:
         """The object's database holds all that it wrote to segments of the journal `before`."""
 
-    def became_quiet(self, activation: Activation) -> None:
-        """The object has nothing to do at the moment."""
+    def woke(self, activation: Activation) -> None:
+        """The object is in memory, until it is found to have been idle."""
 
     def broke(self, activation: Activation, *, is_told: bool) -> None:
         """The object is lost. The next event needs another activation.

@@ -97,6 +97,7 @@ def _call(
     if caller is None:
         reply.get_loop().call_soon(start)
     else:  # in a turn of its own: no object's code runs inside a step of another's
+        reply.asked = f"{getattr(function, '__name__', 'a callback')}(), which it was given"
         caller.owner.release_call(partial(reply.get_loop().call_soon, start))
     return reply
 

@@ -16,17 +16,18 @@ from typing import Any, Final, Generic, Self
 
 from typing_extensions import TypeVar
 
+from runtime.awake import causes
 from runtime.catalog import Catalog, CatalogError, Key
-from runtime.classes import plan
+from runtime.classes import check_same, plan
 from runtime.clock import Clock, SystemClock
 from runtime.config import RuntimeConfig
-from runtime.errors import DataFolderRefused
+from runtime.errors import CodeRefused, DataFolderRefused
 from runtime.health import Disk, Health
 from runtime.histories import Histories
 from runtime.history import Retention
 from runtime.host import Host
 from runtime.ids import IdScheme
-from runtime.namespace import DurableObjectNamespace
+from runtime.namespace import Code, DurableObjectNamespace, Stub, directory_of
 from runtime.object import check_class
 from runtime.pins import break_pins
 from runtime.recovery import recover
@@ -109,9 +110,55 @@ class Runtime(Generic[EnvT]):
             segments=host.journal.segments,
             objects=host.resident_count,
             sockets=host.socket_count,
+            sockets_too_slow=host.traffic.too_slow,
             alarms_waiting=waiting,
             alarms_ringing=ringing,
         )
+
+    def why_awake(self, stub: Any) -> list[str]:
+        """Say what keeps an object in memory: a sentence for each cause.
+
+        A handler that runs, and what it waits for: a timer, another object, its turn; a task that
+        it has left behind; the disk. If nothing does, when it leaves. The log says the same, at
+        debug level, each time an object might have left and can't.
+
+        Returns:
+            None of them, if the object isn't in memory. Asking doesn't wake it.
+
+        Raises:
+            RuntimeError: Before the ``async with`` block.
+            TypeError: If that is no stub of an object.
+        """
+        self.env  # noqa: B018  # raises
+        life = self.host.life_of(key_of(stub))
+        return [] if life is None else causes(life, self.config.idle_seconds)
+
+    def adopt(self, successor: Runtime[EnvT]) -> None:
+        """Go on with the classes and the ``env`` of another runtime, made from changed code.
+
+        Stubs stay good, and no socket closes. Objects that are quiet leave memory and wake in the
+        new code; the others as soon as they are quiet. One that is busy for `drain_seconds` more
+        is reset, and its callers get an `ObjectReset` that is `retryable`.
+
+        Args:
+            successor: A runtime that hasn't been started, and isn't going to be.
+
+        Raises:
+            CodeRefused: If the bindings, the classes' names or the settings aren't the same.
+            RuntimeError: Before the ``async with`` block.
+            TypeError: If a class has an annotation that can't be resolved.
+        """
+        self.env  # noqa: B018  # raises
+        check_same(self.bindings, successor.bindings)
+        if successor.config != self.config:
+            raise CodeRefused("the settings have changed, which takes a restart")
+        codes = {binding: Code(cls) for binding, cls in successor.bindings.items()}
+        env = successor._make_env(**self.namespaces)
+        for binding, code in codes.items():  # what can fail has been done
+            self.namespaces[binding].rebind(code)
+        self.bindings, self._make_env, self._env = successor.bindings, successor._make_env, env
+        self.host.bind(self.namespaces, env)
+        self.host.renew()
 
     @staticmethod
     def check_folder(config: RuntimeConfig) -> None:
@@ -235,6 +282,17 @@ class Runtime(Generic[EnvT]):
         await asyncio.to_thread(_delete, objects, changes.deleted_keys)
         await self._catalog.carry_out(changes)
         return changes.keys
+
+
+def key_of(stub: Any) -> Key:
+    """Return what the host knows an object by.
+
+    Raises:
+        TypeError: If that is no stub of an object.
+    """
+    if not isinstance(stub, Stub):
+        raise TypeError(f"expected a stub of a durable object, not {stub!r}")
+    return Key(directory_of(stub), stub.id.hex)
 
 
 def _retention(config: RuntimeConfig) -> Retention:

@@ -17,6 +17,9 @@ from runtime.errors import ObjectReset
 from runtime.gates import InputGate
 from runtime.tasks import ObjectTask, as_async, current, error_of
 
+SECTION: Final = "a critical section"
+"""The name of a task that is one."""
+
 LIMIT_SECONDS: Final = 30.0  # for which everything else of an object may be held back
 
 _TOO_LONG: Final = (
@@ -47,6 +50,10 @@ class Keeper(Protocol):
     def break_off(self, error: BaseException) -> None: ...
 
 
+class Outcome(asyncio.Future[T]):
+    """What becomes of a critical section."""
+
+
 class CriticalSections:
     """The critical sections of one object."""
 
@@ -68,7 +75,7 @@ class CriticalSections:
         """
         context = copy_context()
         parent = context.get(current)
-        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        outcome = Outcome[T](loop=asyncio.get_running_loop())
         gate = parent.gate if parent else self._gate
         gate.start_section(partial(self._begin, work, failed, context, outcome))
         return outcome
@@ -78,7 +85,7 @@ class CriticalSections:
         work: Callable[[], Awaitable[T]],
         failed: Callable[[BaseException], object] | None,
         context: Context,
-        outcome: asyncio.Future[T],
+        outcome: Outcome[T],
         section: InputGate,
     ) -> None:
         if self._keeper.failure is not None:
@@ -93,7 +100,7 @@ class CriticalSections:
                 section.finish(outcome, partial(_copy_outcome, task, outcome))
 
         timer = self._keeper.clock.call_later(LIMIT_SECONDS, self._took_too_long)
-        task = self._keeper.new_task(as_async(work), "a critical section", section, context, done)
+        task = self._keeper.new_task(as_async(work), SECTION, section, context, done)
         if failed is None:
             outcome.add_done_callback(lambda _: outcome.cancelled() and task.cancel())
         task.get_loop().call_soon(task.start)
@@ -104,7 +111,7 @@ class CriticalSections:
         self._keeper.break_off(error)
 
 
-def _copy_outcome(task: asyncio.Future[T], outcome: asyncio.Future[T]) -> None:
+def _copy_outcome(task: asyncio.Future[T], outcome: Outcome[T]) -> None:
     if outcome.done():
         return
     error = error_of(task)

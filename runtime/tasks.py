@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, Protocol
 
+from runtime.clock import Clock
 from runtime.gates import InputGate
 
 TaskFactory = Callable[..., "asyncio.Future[Any]"]
@@ -31,6 +32,12 @@ class Aborted(BaseException):
 
 class Owner(Protocol):
     """The object whose code a task runs."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def begun(self, task: ObjectTask) -> None:
+        """A task that had to wait for its first step takes it now."""
 
     def enter(self) -> None:
         """A step begins."""
@@ -54,6 +61,9 @@ current: ContextVar[ObjectTask | None] = ContextVar("current object task", defau
 
 log = logging.getLogger("runtime")
 
+TASK: Final = "a task"
+"""The name of a task that object code has started, unless it gives another."""
+
 _FINISHED: Final = Context()
 
 
@@ -66,7 +76,16 @@ class ObjectTask(asyncio.Future[Any]):
     Invariants:
         - At most one step of an object runs at a time, and none while its gate is shut.
         - A task that was dropped takes no further step.
+
+    Attributes:
+        since: When it first had to wait for something, if it has.
+        origin: The name of the event that it goes back to, if another task has started it.
+        again: The event, and what refuses it, for the next life if it doesn't begin in this one.
     """
+
+    since: float | None = None
+    origin: str | None = None
+    again: tuple[Any, Any] | None = None
 
     def __init__(
         self,
@@ -106,11 +125,28 @@ class ObjectTask(asyncio.Future[Any]):
         """Take the first step now if the gate is open, otherwise in its turn."""
         if self.gate.admit(self):
             self._context.run(self._step)
+        else:
+            self.since = self.owner.clock.time()
 
     def step(self) -> None:
         """Run up to the next ``await``. The gate has been passed."""
         if not self.done():
+            if not self.has_started:
+                self.owner.begun(self)
             self._context.run(self._step)
+
+    def withdraw(self) -> None:
+        """Take it back before its first step. Nothing of it runs, and `on_done` isn't called."""
+        assert not self.has_started, "it may have done something"
+        self.gate.withdraw(self)
+        self._on_done = None
+        self._finish(None, asyncio.CancelledError())
+        self._close()
+
+    @property
+    def awaited(self) -> asyncio.Future[Any] | None:
+        """What has to be done before it goes on; None if it needs only its turn."""
+        return self._fut_waiter
 
     def drop(self, reason: Exception) -> None:
         """End it where it stands. Its ``finally`` blocks run, and nothing else of it."""
@@ -226,6 +262,8 @@ class ObjectTask(asyncio.Future[Any]):
             awaited._asyncio_future_blocking = False
             awaited.add_done_callback(self._wake, context=self._context)
             self._fut_waiter = awaited
+            if self.since is None:
+                self.since = self.owner.clock.time()
             if self._must_cancel and awaited.cancel(self._cancel_message):
                 self._must_cancel = False
         else:

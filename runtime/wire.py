@@ -61,6 +61,16 @@ def copied(value: Any, what: str, refer: Refer | None = None) -> Any:
     return result
 
 
+def size_of(value: Any) -> int:
+    """Return the size in bytes, as `copied` counts it, of a value that has crossed."""
+    walk = _Walk("a value", lambda reference: reference)
+    try:
+        walk.copy(value, 0)
+    except ValueError:  # a method's own annotations have made it larger than what was sent
+        return MAX_BYTES
+    return walk.bytes
+
+
 class _Walk:
     """One walk through a value."""
 

@@ -11,6 +11,7 @@ import pytest
 from runtime import errors
 from runtime.errors import (
     BackupFailed,
+    CodeRefused,
     DataFolderRefused,
     DurableObjectError,
     MigrationRefused,
@@ -41,6 +42,7 @@ from runtime.errors import (
         (DataFolderRefused, set()),
         (MigrationRefused, set()),
         (BackupFailed, set()),
+        (CodeRefused, set()),
     ],
 )
 def test_each_error_says_what_its_reader_may_do(

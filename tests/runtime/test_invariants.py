@@ -251,7 +251,7 @@ async def test_i3_a_call_to_another_object_waits_for_the_disk(
         await turns()
         other = awake_runtime.host.life_of(key_of(awake_runtime.env.notes.get_by_name("b")))
         assert other is not None
-        early = other.commit_count
+        early = other.disk.commit_count
 
     assert early == 1, "only the schema"
     assert await telling == 1

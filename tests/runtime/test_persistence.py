@@ -451,7 +451,7 @@ async def test_a_disk_that_never_lets_go_doesnt_keep_the_node_from_stopping(
         raise OSError(errno.EIO, "Input/output error")
 
     await safe.put(1)
-    monkeypatch.setattr("runtime.host.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("runtime.draining.CLOSE_SECONDS", 0.05)
     with monkeypatch.context() as patch:
         patch.setattr(os, "truncate", refuse)
         broken.append(True)

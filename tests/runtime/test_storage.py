@@ -611,7 +611,7 @@ async def test_an_unconfirmed_write_is_in_the_journal_before_it_is_in_the_databa
     await runtime.settle()
     life = runtime.host.life_of(key_of(box))
     assert life is not None
-    checkpoints = life._disk._checkpoints
+    checkpoints = life.disk._checkpoints
     monkeypatch.setattr(checkpoints, "_due_at", 1)
 
     with disk.stuck():
