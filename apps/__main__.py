@@ -16,11 +16,12 @@ import uvicorn
 
 from apps import pages
 from apps.chat.app import create_app
-from runtime import Runtime, errors
+from runtime import Runtime, RuntimeConfig, errors, uvicorn_ws
 from runtime.config import configured
+from runtime.reloading import Reloader
+from runtime.uvicorn_ws import HttpProtocol, WebSocketProtocol
 
-# Of a WebSocket message: the server gathers all of it before the app can refuse it. For the same
-# reason nothing is compressed: kilobytes on the wire could become megabytes here.
+# Of a WebSocket message on a socket that no object has accepted yet.
 MAX_MESSAGE_BYTES = 64 * 1024
 GRACE_SECONDS = 30  # for requests that are under way when the server is told to stop
 
@@ -31,12 +32,18 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
     parser.add_argument("--port", default=8000, type=_port, help="port, 0 for any [%(default)s]")
     parser.add_argument("--data", type=_folder, help="folder that everything is kept in [data]")
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="development: take over changed source files without closing a socket",
+    )
     arguments = parser.parse_args()
     if script := pages.missing_script():
         print(f"Dormouse can't start: {script} is missing: run `make assets`", file=sys.stderr)
         return 1
     try:
-        config = configured(**({"data": arguments.data} if arguments.data else {}))
+        settings: dict[str, Any] = {"data": arguments.data} if arguments.data else {}
+        config = configured(**settings | ({"debug": True} if arguments.reload else {}))
         Runtime.check_folder(config)
         listener = _listen(arguments.host, arguments.port)
     except (errors.DurableObjectError, OSError) as refusal:
@@ -46,10 +53,10 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     server = Server(
         uvicorn.Config(
-            create_app(config),
-            ws="websockets-sansio",
+            _reloading(config) if arguments.reload else create_app(config),
+            ws=WebSocketProtocol,
+            http=HttpProtocol,
             ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -61,7 +68,7 @@ def main() -> int:
     return 0 if server.started else 1
 
 
-class Server(uvicorn.Server):
+class Server(uvicorn_ws.Server):
     """A server that says where it can be found, once it can."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,6 +78,15 @@ class Server(uvicorn.Server):
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             styled = f"\033[1;36m{address}\033[0m" if sys.stdout.isatty() else address
             print(f"Dormouse is awake at {styled}  (ctrl-C to stop)", flush=True)
+
+
+def _reloading(config: RuntimeConfig) -> Reloader:
+    logging.getLogger("runtime").setLevel(logging.INFO)  # it says when it has reloaded
+    return Reloader(
+        f"{create_app.__module__}:{create_app.__name__}",
+        folders=[Path(__file__).parent],
+        arguments={"config": config},
+    )
 
 
 def _raise_file_limit() -> None:

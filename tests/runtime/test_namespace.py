@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runtime import DurableObject, DurableObjectNamespace, ObjectId, Stub, rpc_private
+from runtime.namespace import Code
 from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
 
@@ -310,3 +311,35 @@ async def test_ids_are_listed_in_order_by_page_and_prefix_without_waking_anybody
     assert tea == set(names[:5])
     assert odd == ["100%"]
     assert runtime.host.resident_count == 0
+
+
+async def test_another_version_of_the_class_is_bound_in_all_jurisdictions(
+    runtime: TestRuntime[Env], ledgers: DurableObjectNamespace[Any]
+) -> None:
+    async def count(self: Any) -> int:
+        return 7
+
+    newer = type("Ledger", (Ledger,), {"count": count, "plain": None})
+    european = ledgers.jurisdiction("eu")
+    stubs = [ledgers.get_by_name("a"), european.get_by_name("a")]
+
+    ledgers.rebind(Code(newer))
+
+    assert (ledgers.cls, european.cls) == (newer, newer)
+    for stub in stubs:
+        with pytest.raises(TypeError, match='does not implement the method "plain"'):
+            await stub.plain("text")
+    assert runtime.host.resident_count == 0  # nobody was woken for that
+    for stub in (*stubs, european.get_by_name("b"), ledgers.jurisdiction("eu").get_by_name("c")):
+        assert await stub.count() == 7
+        assert repr(stub).startswith("<stub of Ledger ")
+
+
+async def test_a_class_of_another_name_is_no_other_version(
+    ledgers: DurableObjectNamespace[Ledger],
+) -> None:
+    with pytest.raises(TypeError, match=r"^Book is no other version of Ledger$"):
+        ledgers.rebind(Code(type("Book", (Ledger,), {})))
+
+    assert ledgers.cls is Ledger
+    assert await ledgers.get_by_name("a").add(1) == 1
