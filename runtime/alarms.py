@@ -142,9 +142,10 @@ class AlarmTable:
     def succeed(self, ringing: Ringing) -> None:
         """Delete the alarm that has run, unless its handler has set it anew."""
         name = ringing.invocation.name
-        self._write(
-            "DELETE FROM _cf_ALARM WHERE name = ? AND stamp = ?", name or _THE_ONE, ringing.stamp
-        )
+        which = (name or _THE_ONE, ringing.stamp)
+        # It may have deleted everything: to write then would make the object exist again.
+        if self._table.read("SELECT 1 FROM _cf_ALARM WHERE name = ? AND stamp = ?", *which):
+            self._write("DELETE FROM _cf_ALARM WHERE name = ? AND stamp = ?", *which)
         self._running.pop(name, None)
 
     def fail(self, ringing: Ringing, failure: str, now: float) -> None:

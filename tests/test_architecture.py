@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import runtime
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = ROOT / "runtime"
+PATTERNS = sorted(set(RUNTIME.glob("patterns/*.py")) - {RUNTIME / "patterns" / "__init__.py"})
 APPS = sorted(path.parent for path in ROOT.glob("apps/*/domain.py"))
 
 ORDER = re.findall(r"^\| `(\w+)` \|", (RUNTIME / "README.md").read_text(), re.MULTILINE)
@@ -26,12 +28,14 @@ APP_ORDER = {
     "app": {"objects", "routes"},
 }
 MOST_LINES = 350
+MOST_LINES_OF_A_PATTERN = 170
 DOORS = {
     "apsw": {"sql"},
     "aiosqlite": {"catalog"},
     "litestar": {"litestar"},
-    "uvicorn": set[str](),
-    "websockets": set[str](),
+    "uvicorn": {"uvicorn_ws"},
+    "watchfiles": {"reloading"},
+    "websockets": {"frames"},
 }
 READS_THE_TIME = re.compile(
     r"\btime\.(time|monotonic|perf_counter)\w*\(|\b(datetime|date)\.(now|utcnow|today)\("
@@ -53,6 +57,14 @@ def imports(file: Path, *, at_run_time: bool = True) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+def names_of(file: Path) -> set[str]:
+    """Return a module of the runtime and its public names, with their packages."""
+    module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    body = ast.parse(file.read_text()).body
+    names = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    return {module} | {f"{module}.{name}" for name in names if not name.startswith("_")}
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -129,12 +141,28 @@ def test_an_apps_rules_import_nothing_but_the_standard_library(app: Path) -> Non
 def test_apps_use_only_the_public_names_of_the_runtime(app: Path) -> None:
     public = {f"runtime.{name}" for name in runtime.__all__}
     public |= {"runtime", "runtime.litestar", "runtime.litestar.forward"}
+    public |= {name for file in PATTERNS for name in names_of(file)}
 
     used = {
         name for file in app.glob("*.py") for name in imports(file) if name.startswith("runtime")
     }
 
     assert used <= public
+
+
+@pytest.mark.parametrize("file", PATTERNS, ids=lambda file: file.stem)
+def test_a_pattern_can_be_copied_as_it_is(file: Path) -> None:
+    public = {"runtime"} | {f"runtime.{name}" for name in runtime.__all__}
+
+    foreign = {
+        name
+        for name in imports(file)
+        if name not in public and name.split(".")[0] not in sys.stdlib_module_names
+    }
+
+    assert foreign == set()
+    assert len(file.read_text().splitlines()) <= MOST_LINES_OF_A_PATTERN
+    assert f"\n## `{file.stem}`" in (file.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 MAX_TEXT = 2_000  # characters of one message
 MAX_ROOM_NAME = 32  # characters
 PAGE = 50  # messages: what a newcomer sees, and what one request returns unless it says otherwise
-MAX_REPLAY = 200  # messages missed, up to which they are sent one by one
-MAX_REPLAY_TEXT = 100_000  # characters of them
 
 # Letters and marks that show as nothing: with them, two rooms could look the same.
 _INVISIBLE = re.compile(
@@ -57,11 +55,22 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who is in the room now."""
+
+    person: Person
+    is_away: bool
+    """Whether nobody looks at any of their windows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """What somebody sees who enters a room."""
 
     messages: tuple[Message, ...]
-    people: tuple[Person, ...]
+    visitors: tuple[Visitor, ...]
+    cursor: str
+    """From where to go on, once they are connected."""
 
 
 def room_name(text: str) -> str:
@@ -110,20 +119,16 @@ def _is_unreadable(character: str) -> bool:
     return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cs")
 
 
-def is_too_much(missed: Sequence[Message]) -> bool:
-    """Whether somebody who has missed so many is better shown the last page afresh."""
-    text = sum(len(message.text) for message in missed)
-    return len(missed) > MAX_REPLAY or text > MAX_REPLAY_TEXT
+def in_order(visitors: Iterable[Visitor]) -> tuple[Visitor, ...]:
+    """Return them by name, and whoever is away after the others."""
+
+    def place(visitor: Visitor) -> tuple[bool, str, str]:
+        return visitor.is_away, visitor.person.name.casefold(), visitor.person.id
+
+    return tuple(sorted(visitors, key=place))
 
 
-def sequence_number(text: str | None) -> int | None:
-    """Return the place in the room that `text` names; None if it names none."""
-    if text is None or not re.fullmatch(r"[0-9]{1,15}", text):
-        return None
-    return int(text)
-
-
-def everyone(people: Iterable[Person]) -> tuple[Person, ...]:
-    """Return each person once, however many windows they have open, by name."""
-    once = {person.id: person for person in people}
-    return tuple(sorted(once.values(), key=lambda person: (person.name.casefold(), person.id)))
+def with_reader(visitors: Iterable[Visitor], reader: Person) -> tuple[Visitor, ...]:
+    """Return them with whoever is reading the page, whose socket isn't there yet."""
+    others = [visitor for visitor in visitors if visitor.person.id != reader.id]
+    return in_order([*others, Visitor(reader, is_away=False)])

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from apps.chat import domain, store, views
-from apps.chat.domain import Message, Person, Scene
-from runtime import DurableObject, Request, Response, WebSocket
+from apps.chat.domain import Message, Person, Scene, Visitor
+from runtime import (
+    AlarmInvocation,
+    DurableObject,
+    DurableObjectState,
+    Request,
+    Response,
+    WebSocket,
+)
+from runtime.patterns.feed import Feed
+from runtime.patterns.presence import Presence
 
 
 class ChatRoom(DurableObject[object]):
@@ -16,6 +27,11 @@ class ChatRoom(DurableObject[object]):
 
     migrations = store.MIGRATIONS
 
+    def __init__(self, ctx: DurableObjectState, env: object) -> None:
+        super().__init__(ctx, env)
+        self._feed = Feed(ctx)
+        self._presence = Presence(ctx)
+
     # Called by routes, through a stub.
 
     async def post(self, author: Person, client_id: str, text: str) -> Message:
@@ -25,7 +41,7 @@ class ChatRoom(DurableObject[object]):
         if message is None:
             message = store.append(sql, author, client_id, text)
             # The output gate holds this, and our answer, until the message is on disk.
-            self.ctx.broadcast(views.new_messages([message]))
+            self._feed.publish(partial(views.new_message, message))
         return message
 
     async def history(
@@ -39,53 +55,65 @@ class ChatRoom(DurableObject[object]):
 
     async def scene(self) -> Scene:
         """Return what somebody sees who enters: the last messages, and who is here."""
-        messages = store.messages_before(self.ctx.storage.sql, None, domain.PAGE)
-        return Scene(tuple(messages), self._people())
+        return Scene(self._last_page(), self._visitors(), self._feed.cursor)
 
     # Called by the runtime.
 
     async def fetch(self, request: Request) -> Response:
-        """Let somebody in, and tell them what they have missed since the message they name."""
+        """Let somebody in, and tell them what they have missed since the cursor they name."""
         ws = request.web_socket
         if ws is None:
             return Response(426, text="expected a WebSocket")
         person = Person(request.headers["x-person-id"], request.headers["x-person-name"])
         if not person.id:
             return Response(401, text="who are you?")
-        before = self._people()
         self.ctx.accept_web_socket(ws, tags=[person.id])
-        ws.serialize_attachment({"id": person.id, "name": person.name})
-        if (since := domain.sequence_number(request.query.get("since"))) is not None:
-            self._replay(ws, since)
-        people = self._people()
-        ws.send(views.people(people))  # which also says that they are in
-        if people != before:
-            self.ctx.broadcast(views.people(people), exclude=[ws])
+        is_away = "away" in request.query
+        is_news = self._presence.join(ws, person.id, person.name, is_away=is_away)
+        if (since := request.query.get("since")) is not None:
+            self._catch_up(ws, since)
+        people = views.people(self._visitors())
+        ws.send(people)  # which also says that they are in
+        if is_news:
+            self.ctx.broadcast(people, exclude=[ws])
         return Response.switching_protocols()
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
-        """Refuse it: commands come by HTTP, which has answers."""
-        ws.close(1008, "messages are sent by POST")
+        """Note whether somebody looks at the room. Commands come by HTTP, which has answers."""
+        if message not in ("here", "away"):
+            ws.close(1008, "messages are sent by POST")
+        elif self._presence.set_away(ws, message == "away"):
+            self._show_people()
 
     async def web_socket_close(
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
     ) -> None:
-        """Tell the others that somebody has left, unless another window of theirs is open."""
-        people = self._people(leaving=ws)
-        if people != self._people():
-            self.ctx.broadcast(views.people(people))
+        """Note that a window is gone. The others see it later, unless its person comes back."""
+        if await self._presence.leave(ws):
+            self._show_people()
 
-    def _replay(self, ws: WebSocket, since: int) -> None:
-        sql = self.ctx.storage.sql
-        missed = store.messages_after(sql, since, domain.MAX_REPLAY + 1)
-        if domain.is_too_much(missed):
-            ws.send(views.all_messages(store.messages_before(sql, None, domain.PAGE)))
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        """Show who has gone and hasn't come back."""
+        if await self._presence.alarm(invocation):
+            self._show_people()
+        if not self._visitors() and not self._last_page():
+            await self.ctx.storage.delete_all()  # a room where nobody spoke leaves no trace
+
+    def _catch_up(self, ws: WebSocket, since: str) -> None:
+        missed = self._feed.missed(since)
+        if missed is None:
+            ws.send(views.all_messages(self._last_page(), self._feed.cursor))
         elif missed:
-            ws.send(views.new_messages(missed))
+            ws.send("".join(missed))
 
-    def _people(self, *, leaving: WebSocket | None = None) -> tuple[Person, ...]:
-        return domain.everyone(
-            Person(**ws.deserialize_attachment())
-            for ws in self.ctx.get_web_sockets()
-            if ws is not leaving
+    def _show_people(self) -> None:
+        self.ctx.broadcast(views.people(self._visitors()))
+
+    def _last_page(self) -> tuple[Message, ...]:
+        return tuple(store.messages_before(self.ctx.storage.sql, None, domain.PAGE))
+
+    def _visitors(self) -> tuple[Visitor, ...]:
+        return domain.in_order(
+            Visitor(Person(present.id, present.about), present.is_away)
+            for present in self._presence.people()
         )

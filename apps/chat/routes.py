@@ -104,7 +104,7 @@ async def say(
         message = await stub.post(author, str(again), wanted.text)
     if not is_htmx:
         return Redirect(f"/chat/{room_name}#message-{message.seq}", status_code=303)
-    return Template("chat/_new_messages.html", context={"messages": [message]})
+    return Template("chat/_new_message.html", context={"message": message})
 
 
 @websocket("/chat/{room:str}/ws")

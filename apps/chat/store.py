@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from apps.chat.domain import Message, Person
 from runtime import SqlStorage
+from runtime.patterns.feed import Feed
 
 MIGRATIONS = (
     """
@@ -19,6 +20,7 @@ MIGRATIONS = (
         UNIQUE (author_id, client_id)
     )
     """,
+    Feed.schema(),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps import pages
-from apps.chat.domain import MAX_TEXT, Message, Person, Scene
+from apps.chat.domain import MAX_TEXT, Message, Person, Scene, Visitor, with_reader
 from apps.identity import Guest
 
 
@@ -16,23 +16,23 @@ def room(name: str, scene: Scene, guest: Guest, client_id: str) -> dict[str, Any
         "room": name,
         "guest": guest,
         "messages": scene.messages,
-        "people": scene.people,
-        "last_seq": scene.messages[-1].seq if scene.messages else 0,
+        "visitors": with_reader(scene.visitors, Person(guest.id, guest.name)),
+        "cursor": scene.cursor,
         "max_text": MAX_TEXT,
         "client_id": client_id,
     }
 
 
-def new_messages(messages: Sequence[Message]) -> str:
-    """Return a push that puts messages into their places; doing it twice does no harm."""
-    return pages.render("chat/_new_messages.html", messages=messages)
+def new_message(message: Message, cursor: str) -> str:
+    """Return a push that puts a message into its place; doing it twice does no harm."""
+    return pages.render("chat/_new_message.html", message=message, cursor=cursor)
 
 
-def all_messages(messages: Sequence[Message]) -> str:
+def all_messages(messages: Sequence[Message], cursor: str) -> str:
     """Return a push that replaces what the log shows."""
-    return pages.render("chat/_all_messages.html", messages=messages)
+    return pages.render("chat/_all_messages.html", messages=messages, cursor=cursor)
 
 
-def people(people: Sequence[Person]) -> str:
+def people(visitors: Sequence[Visitor]) -> str:
     """Return a push that replaces the list of who is here."""
-    return pages.render("chat/_new_people.html", people=people)
+    return pages.render("chat/_new_people.html", visitors=visitors)

@@ -1,12 +1,11 @@
-// Resumes after the last message that came by the socket, and says how the connection is.
+// Resumes after the last event that the page shows, and says how the connection is.
 
 const OFFLINE_AFTER = 5000; // milliseconds; most interruptions are over before
 
 const log = document.getElementById("log");
 const states = document.getElementById("connection").children;
 let connection;
-let since = 0; // the place in the room from which a new socket goes on
-let received = 0;
+let since; // the cursor of the last event in the page, once one has come
 let waiting = null;
 
 function show(state) {
@@ -16,9 +15,8 @@ function show(state) {
   document.dispatchEvent(new Event(`connection:${state}`));
 }
 
-function goOnFrom(seq) {
-  since = Math.max(since, seq);
-  connection.url = connection.url.replace(/since=\d+/, `since=${since}`); // read at every attempt
+function goOn() {
+  if (since) connection.url = connection.url.replace(/since=[\w-]*/, `since=${since}`); // read at every attempt
 }
 
 function reconnect() {
@@ -27,21 +25,15 @@ function reconnect() {
 
 log.addEventListener("htmx:ws:before:connection", ({ detail }) => {
   connection = detail.connection;
-  goOnFrom(connection.url.match(/since=(\d+)/)[1]);
-});
-
-// Only what the socket brings counts. The answer to a POST may overtake a message with a lower
-// number that is still under way here, and that would then never be sent again.
-log.addEventListener("htmx:before:swap", ({ target, detail }) => {
-  if (target !== log) return;
-  for (const { fragment } of detail.tasks) {
-    for (const { dataset } of fragment.querySelectorAll("[data-seq]")) received = Math.max(received, dataset.seq);
-  }
+  goOn();
 });
 
 // A room greets whoever comes in with the people in it. Until then it may yet turn them away.
-log.addEventListener("htmx:ws:after:message:incoming", () => {
-  goOnFrom(received);
+// What is in a message is in the page by now, and messages come here one after another: so the
+// last cursor counts, even if it is lower than the one before. The room may have gone back.
+log.addEventListener("htmx:ws:after:message:incoming", ({ detail: { message } }) => {
+  since = [...message.data.matchAll(/ data-feed="([\w-]+)"/g)].at(-1)?.[1] ?? since;
+  goOn();
   waiting = clearTimeout(waiting);
   show("open");
 });

@@ -34,13 +34,15 @@ function dropShown(fragment) {
 }
 
 document.addEventListener("htmx:before:swap", ({ detail }) => {
+  let count = 0;
   for (const { fragment, swapSpec } of detail.tasks) {
     fit(fragment);
     if (swapSpec.style === "upsert") dropShown(fragment);
-    if (fragment.childElementCount > MANY) {
-      log.ariaLive = "off";
-      setTimeout(() => { log.ariaLive = "polite"; }, 1000);
-    }
+    count += fragment.childElementCount;
+  }
+  if (count > MANY) {
+    log.ariaLive = "off";
+    setTimeout(() => { log.ariaLive = "polite"; }, 1000);
   }
 });
 

@@ -35,21 +35,36 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.log = data.with_suffix(".log")
+        """What it has complained of, and reported."""
         self._data = data
         self._process: subprocess.Popen[str] | None = None
 
-    async def start(self, **settings: object) -> None:
+    async def start(self, *arguments: str, **settings: object) -> None:
         """Start it, and return once it serves."""
         command = [sys.executable, "-m", "apps", f"--port={self.port}", f"--data={self._data}"]
         environment = os.environ | {
             f"RUNTIME_{name.upper()}": str(value) for name, value in settings.items()
         }
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-        )
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self._process.stdout is not None
         line = await asyncio.to_thread(self._process.stdout.readline)
-        assert "awake" in line, line or "the server has ended"
+        assert "awake" in line, line or self.log.read_text()
+
+    async def terminate(self) -> None:
+        """End it with SIGTERM, and return once it has drained."""
+        assert self._process is not None
+        self._process.terminate()
+        await asyncio.to_thread(self._process.wait)
+        self.kill()
 
     def kill(self) -> None:
         """End it with SIGKILL."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Final
 
+import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 
@@ -18,6 +20,27 @@ UNREACHABLE = (
     "Failed to fetch",
     "htmx:ws:error",
 )
+
+SCHEMES: Final = ("light", "dark")
+
+# What a browser does when another tab is looked at, which one without windows never does.
+LOOK_ELSEWHERE = """
+    Object.defineProperty(document, "hidden", {value: true, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+"""
+LOOK_AGAIN = """
+    delete document.hidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+"""
+WATCH_PEOPLE = """
+    window.shown = [];
+    new MutationObserver(() => {
+        const count = document.querySelector("#people > button").textContent;
+        if (count !== window.shown.at(-1)) window.shown.push(count);
+    }).observe(document.getElementById("people"), {
+        subtree: true, childList: true, characterData: true,
+    });
+"""
 
 SHIFT = """
     window.shift = 0;
@@ -54,6 +77,14 @@ class Window:
         await self.page.get_by_role("textbox", name="Room").fill(room)
         await self.page.get_by_role("button", name="Enter the room").click()
         await self.is_connected()
+
+    async def is_cut_off(self, context: BrowserContext) -> None:
+        """Lose the network, the open connection included."""
+        await context.set_offline(True)
+        await self.page.evaluate(
+            "document.getElementById('log')._htmx.ws.connection.socket.close()"
+        )
+        await expect(self.page.locator("body")).not_to_have_attribute("data-connection", "open")
 
     async def is_connected(self) -> None:
         await expect(self.page.locator("body")).to_have_attribute("data-connection", "open")
@@ -134,6 +165,93 @@ async def test_a_room_sleeps_and_wakes_with_both_windows_connected(
 
     await ada.shows("before", "after")
     assert (ada.sockets, bob.sockets) == (1, 1)
+
+
+async def test_whoever_was_cut_off_is_shown_what_they_have_missed_once_and_in_order(
+    browser: Browser, server: Server
+) -> None:
+    tunnel, ada = await open_window(browser)
+    _, bob = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    await bob.enter(server, "Bob", "tea")
+    await bob.say("before")
+    await ada.shows("before")
+
+    for number in range(2):
+        await ada.is_cut_off(tunnel)
+        await bob.say(f"missed {number}")
+        await bob.say(f"missed too {number}")
+        await expect(bob.page.locator("#messages > li")).to_have_count(3 + 2 * number)
+        await expect(ada.page.locator("#messages > li")).to_have_count(1 + 2 * number)
+        await tunnel.set_offline(False)
+        await ada.is_connected()
+    await bob.say("after")
+
+    missed = [f"missed{also} {number}" for number in range(2) for also in ("", " too")]
+    await ada.shows("before", *missed, "after")
+    assert await ada.page.locator("#messages > li").evaluate_all(
+        "items => items.map(item => item.dataset.seq)"
+    ) == ["1", "2", "3", "4", "5", "6"]
+    assert ada.complaints == []
+
+
+async def test_whoever_missed_too_much_is_shown_the_last_page_afresh(
+    browser: Browser, server: Server
+) -> None:
+    tunnel, ada = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    await ada.say("from long ago")
+    await ada.shows("from long ago")
+
+    await ada.is_cut_off(tunnel)
+    async with httpx.AsyncClient(base_url=f"{server.url}/api") as api:
+        token = (await api.post("/identity", json={"name": "Bob"})).json()["token"]
+        api.headers["authorization"] = f"Bearer {token}"
+        for number in range(201):
+            message = {"client_id": f"c{number}", "text": f"text {number}"}
+            await api.post("/chat/rooms/tea/messages", json=message)
+        await tunnel.set_offline(False)
+        await ada.shows(*(f"text {number}" for number in range(151, 201)))
+        await api.post("/chat/rooms/tea/messages", json={"client_id": "c", "text": "and on"})
+
+    await ada.shows(*(f"text {number}" for number in range(151, 201)), "and on")
+    await expect(ada.page.locator("#messages > li").last).to_be_in_viewport()
+    assert ada.complaints == []
+
+
+async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
+    browser: Browser, server: Server, artefacts: Path
+) -> None:
+    _, ada = await open_window(browser)
+    tunnel, bob = await open_window(browser)
+    await ada.enter(server, "Ada", "tea")
+    await bob.enter(server, "Bob", "tea")
+    people = ada.page.locator("#people")
+    await expect(people).to_contain_text("2 here")
+    await ada.page.evaluate(WATCH_PEOPLE)
+
+    await bob.page.reload()
+    await bob.is_connected()
+    await bob.page.evaluate(LOOK_ELSEWHERE)
+    await expect(people).to_contain_text("\u2068Bob\u2069 (away)")
+    await expect(people).to_contain_text("1 here")
+    await bob.is_cut_off(tunnel)
+    await tunnel.set_offline(False)
+    await bob.is_connected()
+    await bob.say("I hear you")
+    await ada.shows("I hear you")
+    await ada.page.get_by_role("button", name="1 here").click()
+    await expect(ada.page.locator("#everyone li").last).to_have_text("Bob away")
+    for width, height in ((1280, 720), (390, 760)):
+        for scheme in SCHEMES:
+            await ada.page.set_viewport_size({"width": width, "height": height})
+            await ada.page.emulate_media(color_scheme=scheme)
+            await ada.page.screenshot(path=artefacts / f"people-{width}-{scheme}.png")
+    await bob.page.evaluate(LOOK_AGAIN)
+    await expect(people).to_contain_text("2 here")
+
+    assert await ada.page.evaluate("window.shown") == ["1 here", "2 here"]
+    assert (ada.sockets, ada.complaints, bob.complaints) == (1, [], [])
 
 
 async def test_who_types_faster_than_the_network_answers_sends_every_line(

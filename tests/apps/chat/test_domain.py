@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.chat.domain import (
-    MAX_REPLAY,
-    MAX_REPLAY_TEXT,
     MAX_TEXT,
     BadRoomName,
     BadText,
-    Message,
     Person,
-    everyone,
-    is_too_much,
+    Visitor,
+    in_order,
     message_text,
     room_name,
-    sequence_number,
+    with_reader,
 )
 
 
@@ -103,41 +98,20 @@ def test_every_message_that_is_accepted_can_be_kept(text: str) -> None:
     assert 1 <= len(kept) <= MAX_TEXT
 
 
-@pytest.mark.parametrize(
-    ("count", "length", "expected"),
-    [
-        (0, 0, False),
-        (MAX_REPLAY, 1, False),
-        (MAX_REPLAY + 1, 1, True),
-        (MAX_REPLAY_TEXT // MAX_TEXT, MAX_TEXT, False),
-        (MAX_REPLAY_TEXT // MAX_TEXT + 1, MAX_TEXT, True),
-    ],
-)
-def test_many_messages_or_much_text_are_too_much(count: int, length: int, expected: bool) -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    message = Message(1, "c1", Person("1", "Ada"), "x" * length, now)
-
-    assert is_too_much([message] * count) == expected
+ADA, BOB, OTHER_ADA = Person("1", "ada"), Person("2", "Bob"), Person("3", "Ada")
 
 
-def test_everyone_is_there_once_and_by_name() -> None:
-    ada, bob, other_ada = Person("1", "ada"), Person("2", "Bob"), Person("3", "Ada")
+def test_visitors_stand_by_name_and_whoever_is_away_after_the_others() -> None:
+    visitors = [Visitor(ADA, is_away=True), Visitor(BOB, is_away=False)]
+    visitors += [Visitor(OTHER_ADA, is_away=False), Visitor(Person("4", "Cleo"), is_away=True)]
 
-    assert everyone([bob, ada, ada, other_ada]) == (ada, other_ada, bob)
+    assert [visitor.person.id for visitor in in_order(visitors)] == ["3", "2", "1", "4"]
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("0", 0),
-        ("17", 17),
-        (None, None),
-        ("", None),
-        ("-1", None),
-        ("x", None),
-        ("9" * 16, None),
-        ("٣", None),
-    ],
+    "others", [[], [Visitor(ADA, is_away=True)], [Visitor(ADA, is_away=False)]]
 )
-def test_only_plain_numbers_name_a_place_in_the_room(text: str | None, number: int | None) -> None:
-    assert sequence_number(text) == number
+def test_whoever_reads_the_page_is_in_the_room_and_not_away(others: list[Visitor]) -> None:
+    bob = Visitor(BOB, is_away=False)
+
+    assert with_reader([bob, *others], ADA) == (Visitor(ADA, is_away=False), bob)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
-from apps.chat.domain import MAX_REPLAY, MAX_REPLAY_TEXT, MAX_TEXT, PAGE, Person
+from apps.chat import store
+from apps.chat.domain import MAX_TEXT, PAGE, Person, Visitor
 from apps.chat.objects import ChatRoom
 from runtime.testing import ClientSocket, HandshakeRefused, TestRuntime
 from tests.conftest import StartRuntime
@@ -100,49 +103,132 @@ async def test_history_comes_by_pages(room: ChatRoom) -> None:
     assert await seqs(after=60) == []
 
 
+async def cursors(room: ChatRoom, count: int, text: str = "text") -> list[str]:
+    """Have `count` messages posted, and return the cursors before, between and after them."""
+    found = [(await room.scene()).cursor]
+    for number in range(1, count + 1):
+        await room.post(ADA, f"c{number}", f"{text} {number}")
+        found.append((await room.scene()).cursor)
+    return found
+
+
 async def test_whoever_comes_back_is_sent_what_they_have_missed(
     runtime: TestRuntime[Any], room: ChatRoom
 ) -> None:
-    for number in range(1, 6):
-        await room.post(ADA, f"c{number}", f"text {number}")
+    at = await cursors(room, 5)
 
-    window = await enter(runtime, room, BOB, "?since=3")
+    window = await enter(runtime, room, BOB, f"?since={at[3]}")
 
     (push,) = pushes(window, "data-seq")
-    assert "hx-upsert" in push
-    assert "text 3" not in push
-    assert push.index("text 4") < push.index("text 5")
+    assert re.findall(r'<li id="message-(\d+)"', push) == ["4", "5"]
+    assert re.findall(r'<hx-upsert .* data-feed="(.+)"', push) == at[4:]
 
 
-@pytest.mark.parametrize("query", ["", "?since=", "?since=5", "?since=99", "?since=x", "?since=-1"])
+async def test_a_push_says_from_where_to_go_on_and_an_answer_doesnt(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    window = await enter(runtime, room, BOB)
+
+    at = await cursors(room, 2)
+
+    found = [re.findall(r'data-feed="(.+?)"', push) for push in pushes(window, "data-seq")]
+    assert found == [[at[1]], [at[2]]]
+
+
+async def test_a_message_cant_pass_for_a_cursor(runtime: TestRuntime[Any], room: ChatRoom) -> None:
+    window = await enter(runtime, room, BOB)
+
+    await room.post(ADA, "c1", ' data-feed="99-0" <hx-upsert data-feed="99-0">')
+
+    (push,) = pushes(window, "data-seq")
+    assert push.count(' data-feed="') == 1
+    assert ' data-feed="99' not in push
+
+
 async def test_whoever_has_missed_nothing_is_sent_no_messages(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    at = await cursors(room, 5)
+
+    up_to_date = await enter(runtime, room, BOB, f"?since={at[-1]}")
+    only_live = await enter(runtime, room, BOB)
+
+    assert pushes(up_to_date, "data-seq") == pushes(only_live, "data-seq") == []
+
+
+@pytest.mark.parametrize("query", ["?since=", "?since=3", "?since=99-0", "?since=x", "?since=-1"])
+async def test_whoever_names_a_place_the_room_doesnt_know_is_sent_the_last_page_anew(
     runtime: TestRuntime[Any], room: ChatRoom, query: str
 ) -> None:
-    for number in range(5):
-        await room.post(ADA, f"c{number}", "text")
+    at = await cursors(room, 5)
 
     window = await enter(runtime, room, BOB, query)
 
-    assert pushes(window, "data-seq") == []
+    (push,) = pushes(window, "data-seq")
+    assert push.startswith('<hx-partial hx-target="#messages"')
+    assert re.findall(r'data-feed="(.+?)"', push) == at[5:]
+    assert re.findall(r'data-seq="(\d+)"', push) == ["1", "2", "3", "4", "5"]
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
-    [(MAX_REPLAY + 1, "text"), (MAX_REPLAY_TEXT // MAX_TEXT + 1, "x" * MAX_TEXT)],
-    ids=["many messages", "much text"],
+    ("count", "text"), [(201, "text"), (140, "x" * (MAX_TEXT - 10))], ids=["many", "much text"]
 )
 async def test_whoever_was_away_for_long_is_sent_the_last_page_anew(
     start_awake_runtime: StartRuntime, count: int, text: str
 ) -> None:
     runtime: TestRuntime[Any] = await start_awake_runtime(rooms=ChatRoom)
     room: ChatRoom = runtime.env.rooms.get_by_name("tea")
-    await asyncio.gather(*(room.post(ADA, f"c{number}", text) for number in range(count)))
+    at = await cursors(room, count, text)
 
-    window = await enter(runtime, room, BOB, "?since=0")
+    too_late = await enter(runtime, room, BOB, f"?since={at[0]}")
+    in_time = await enter(runtime, room, BOB, f"?since={at[-100]}")
 
-    (push,) = pushes(window, "data-seq")
+    (push,) = pushes(too_late, "data-seq")
     assert "hx-upsert" not in push
     assert push.count("data-seq") == PAGE
+    (push,) = pushes(in_time, "data-seq")
+    assert push.count("<hx-upsert") == 99
+
+
+async def test_a_room_from_before_there_was_a_feed_goes_on(tmp_path: Path, evicting: bool) -> None:
+    class OldRoom(ChatRoom):
+        migrations: ClassVar[Any] = store.MIGRATIONS[:1]
+
+        async def post_as_of_old(self, text: str) -> None:
+            store.append(self.ctx.storage.sql, ADA, text, text)
+
+    OldRoom.__name__ = "ChatRoom"  # what its objects are kept under
+    async with TestRuntime(bindings={"rooms": OldRoom}, data=tmp_path) as before:
+        for number in range(1, 4):
+            await before.env.rooms.get_by_name("tea").post_as_of_old(f"old {number}")
+
+    rooms = {"rooms": ChatRoom}
+    async with TestRuntime(bindings=rooms, data=tmp_path, evicting=evicting) as runtime:
+        room: ChatRoom = runtime.env.rooms.get_by_name("tea")
+        scene = await room.scene()
+        windows = [
+            await enter(runtime, room, BOB, f"?since={since}") for since in (scene.cursor, "3", "0")
+        ]
+        await room.post(ADA, "c1", "new")
+        shown = [
+            [re.findall(r'data-seq="(\d+)"', push) for push in pushes(window, "data-seq")]
+            for window in windows
+        ]
+
+    assert [message.text for message in scene.messages] == ["old 1", "old 2", "old 3"]
+    assert shown[0] == [["4"]]
+    assert shown[1] == shown[2] == [["1", "2", "3"], ["4"]]
+
+
+# Who is here.
+
+
+async def visitors(room: ChatRoom) -> tuple[Visitor, ...]:
+    """Return who is in the room."""
+    return (await room.scene()).visitors
+
+
+HERE = [Visitor(person, is_away=False) for person in (ADA, BOB)]
 
 
 async def test_the_room_shows_who_comes_and_goes_and_counts_people_not_windows(
@@ -151,34 +237,74 @@ async def test_the_room_shows_who_comes_and_goes_and_counts_people_not_windows(
     ada = await enter(runtime, room, ADA)
     bob = await enter(runtime, room, BOB)
     second_window = await enter(runtime, room, BOB)
-    together = (await room.scene()).people
+    together = await visitors(room)
     announced = pushes(ada, "Bob")
 
     await second_window.leave()
-    with_one_window = (await room.scene()).people
+    await runtime.clock.advance(60)
+    with_one_window = await visitors(room)
     await bob.vanish()
+    just_gone = await visitors(room)
+    await runtime.clock.advance(60)
 
     assert len(announced) == 1
-    assert together == with_one_window == (ADA, BOB)
-    assert (await room.scene()).people == (ADA,)
-    assert "Bob" not in pushes(ada, "people")[-1]
+    assert together == with_one_window == just_gone == tuple(HERE)
+    assert await visitors(room) == tuple(HERE[:1])
+    assert ["Bob" in push for push in pushes(ada, "people")] == [False]
 
 
-async def test_nobody_else_hears_of_somebodys_second_window(
+async def test_nobody_else_hears_of_somebodys_second_window_or_of_a_reload(
     runtime: TestRuntime[Any], room: ChatRoom
 ) -> None:
-    windows = [await enter(runtime, room, person) for person in (ADA, BOB)]
-    for window in windows:
+    ada, bob = await enter(runtime, room, ADA), await enter(runtime, room, BOB)
+    for window in (ada, bob):
         pushes(window, "")
 
     second_window = await enter(runtime, room, BOB)
     greeting = pushes(second_window, "")
     await second_window.leave()
+    await bob.leave(1001)
+    await runtime.clock.advance(1)
+    await enter(runtime, room, BOB)
+    await runtime.clock.advance(60)
 
     assert len(greeting) == 1
     assert "Ada" in greeting[0]
     assert "Bob" in greeting[0]
-    assert [pushes(window, "") for window in windows] == [[], []]
+    assert [pushes(window, "") for window in (ada, bob)] == [[], []]
+
+
+async def test_whoever_looks_away_is_shown_so_until_they_look_again(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    ada, bob = await enter(runtime, room, ADA), await enter(runtime, room, BOB)
+    pushes(ada, "")
+
+    await bob.send("away")
+    away = pushes(ada, "people")
+    counted = await visitors(room)
+    await bob.send("here")
+
+    assert len(away) == 1
+    assert "Bob\u2069 (away)" in away[0]
+    assert "1 here" in away[0]
+    assert counted == (HERE[0], Visitor(BOB, is_away=True))
+    (here,) = pushes(ada, "people")
+    assert "away" not in here
+    assert "2 here" in here
+    assert bob.closed is None
+
+
+async def test_a_window_that_comes_back_unseen_is_away_at_once(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    ada = await enter(runtime, room, ADA)
+    pushes(ada, "")
+
+    await enter(runtime, room, BOB, "?since=0-0&away=1")
+
+    (push,) = pushes(ada, "people")
+    assert "Bob\u2069 (away)" in push
 
 
 async def test_somebody_without_a_name_stays_outside(
@@ -187,7 +313,7 @@ async def test_somebody_without_a_name_stays_outside(
     with pytest.raises(HandshakeRefused, match="401 who are you"):
         await enter(runtime, room, Person("", ""))
 
-    assert (await room.scene()).people == ()
+    assert await visitors(room) == ()
 
 
 async def test_a_room_without_a_socket_says_what_it_expects(room: ChatRoom) -> None:
@@ -196,12 +322,13 @@ async def test_a_room_without_a_socket_says_what_it_expects(room: ChatRoom) -> N
     assert response.status == 426
 
 
+@pytest.mark.parametrize("message", ['{"kind": "post"}', "Away", "away ", "", b"away"])
 async def test_whoever_talks_on_the_socket_is_turned_away_and_nobody_else(
-    runtime: TestRuntime[Any], room: ChatRoom
+    runtime: TestRuntime[Any], room: ChatRoom, message: str | bytes
 ) -> None:
     ada, bob = await enter(runtime, room, ADA), await enter(runtime, room, BOB)
 
-    await ada.send('{"kind": "post", "text": "let me in"}')
+    await ada.send(message)
 
     assert ada.closed == (1008, "messages are sent by POST")
     assert bob.closed is None
@@ -230,5 +357,5 @@ async def test_nobody_is_shown_a_message_that_a_crash_takes_back(
 
     assert [message.text for message in await room.history()] == ["kept"]
     assert len(pushes(window, "kept")) == 1
-    again = await enter(runtime, room, BOB, "?since=1")
+    again = await enter(runtime, room, BOB, f"?since={(await room.scene()).cursor}")
     assert pushes(again, "data-seq") == []

@@ -232,20 +232,42 @@ async def test_a_program_hears_live_messages_and_what_it_has_missed(
     api: httpx.AsyncClient, address: str
 ) -> None:
     headers = {"Authorization": api.headers["authorization"]}
-    await say(api, "before", "c1")
+    url = f"ws://{address}/chat/tea/ws"
+    async with websockets.connect(url, additional_headers=headers) as ws:
+        people = str(await ws.recv())
+        await say(api, "live", "c1")
+        live = str(await ws.recv())
+    since = re.findall(r'data-feed="(.+?)"', live)[-1]
     await say(api, "missed", "c2")
 
-    url = f"ws://{address}/chat/tea/ws?since=1"
-    async with websockets.connect(url, additional_headers=headers) as ws:
+    async with websockets.connect(f"{url}?since={since}", additional_headers=headers) as ws:
         missed = str(await ws.recv())
-        people = str(await ws.recv())
-        await say(api, "live", "c3")
-        live = str(await ws.recv())
+        await say(api, "live again", "c3")
+        await ws.recv()
+        live_again = str(await ws.recv())
 
-    assert "missed" in missed
-    assert "before" not in missed
     assert "Ada" in people
-    assert 'data-seq="3"' in live
+    assert 'data-seq="1"' in live
+    assert re.findall(r'data-seq="(\d+)"', missed) == ["2"]
+    assert 'data-seq="3"' in live_again
+
+
+async def test_a_page_goes_on_from_where_it_was_made(
+    browser: httpx.AsyncClient, api: httpx.AsyncClient, address: str
+) -> None:
+    await browser.post("/chat", data={"name": "Bob", "room": "tea"})
+    await say(api, "in the page", "c1")
+    page = (await browser.get("/chat/tea")).text
+    await say(api, "while it travelled", "c2")
+    found = re.search(r'hx-ws:connect="([^"]+)"', page)
+    assert found
+    headers = {"Cookie": f"guest={browser.cookies['guest']}", "Origin": f"http://{address}"}
+
+    async with websockets.connect(f"ws://{address}{found[1]}", additional_headers=headers) as ws:
+        missed = str(await ws.recv())
+
+    assert re.findall(r'data-seq="(\d+)"', page) == ["1"]
+    assert re.findall(r'data-seq="(\d+)"', missed) == ["2"]
 
 
 async def test_a_browser_is_let_in_by_its_cookie(browser: httpx.AsyncClient, address: str) -> None:

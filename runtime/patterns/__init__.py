@@ -1,0 +1,1 @@
+"""What many objects need, made of the public names of `runtime` alone. Use it, or copy it."""
