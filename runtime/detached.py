@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from runtime import edge, messages
@@ -28,8 +29,8 @@ class DetachedSocket(asyncio.Protocol):
     Invariants:
         - Messages leave in the order in which they were sent, the close frame last.
         - The `WebSocket` hears of the end once, whoever has brought it about.
-        - At most `max_buffered` bytes wait for the peer when a turn of the loop ends, and one
-          that has more waiting gets nothing else: it is closed with 1013.
+        - A peer that has had more than `max_buffered_bytes` waiting for a second gets nothing
+          else: it is closed with 1013. So is one that has a whole burst waiting.
     """
 
     __slots__ = (
@@ -64,7 +65,7 @@ class DetachedSocket(asyncio.Protocol):
         self._reader = FrameReader(self, max_message_bytes, extensions)
         self._window_bits = window_bits(extensions)
         self._closing: tuple[int, str] | None = None
-        # Whether more waits for the peer than should, and whether that was so a turn ago.
+        # Whether more waits for the peer than should, and whether that has been so for a while.
         self._is_full = self._is_slow = False
         self._is_over = False
         self._timer: asyncio.TimerHandle | None = None
@@ -83,13 +84,17 @@ class DetachedSocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_full = True
         if self._closing is None:
-            self._keepalive.loop.call_soon(self._judge)
-            self._wait(edge.STALLED_SECONDS, self._give_up)
+            self._wait(edge.SLOW_SECONDS, self._judge)
 
     def resume_writing(self) -> None:
         self._is_full = self._is_slow = False
         if self._closing is None:
             self._stop_waiting()
+
+    def eof_received(self) -> None:
+        # The transport closes, but not before the peer has taken what waits for it.
+        self._end(VANISHED, VANISHED_REASON, was_clean=False)
+        self._wait(LINGER_SECONDS, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -177,7 +182,19 @@ class DetachedSocket(asyncio.Protocol):
             self._transport.abort()
 
     def _judge(self) -> None:
-        self._is_slow = self._is_full
+        self._is_slow = True
+        self._look_again(self._transport.get_write_buffer_size())
+
+    def _look_again(self, waiting: int) -> None:
+        self._wait(edge.STALLED_SECONDS, partial(self._look, waiting))
+
+    def _look(self, before: int) -> None:
+        # It is slow, but not gone, if it takes anything at all.
+        waiting = self._transport.get_write_buffer_size()
+        if waiting < before:
+            self._look_again(waiting)
+        else:
+            self._give_up()
 
     def _has_burst(self) -> bool:
         return self._transport.get_write_buffer_size() > edge.MAX_BURST_BYTES

@@ -12,8 +12,9 @@ from runtime.health import LOOK_SECONDS, Health
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024  # of one received message, as in the original
 MAX_BUFFERED_BYTES: Final = 1024 * 1024  # of messages that one client hasn't taken yet
-MAX_BURST_BYTES: Final = 32 * MAX_BUFFERED_BYTES  # sent at once, to one that takes everything
-STALLED_SECONDS: Final = 20  # for one message
+MAX_BURST_BYTES: Final = 16 * MAX_BUFFERED_BYTES  # sent at once, to one that takes everything
+SLOW_SECONDS: Final = 1.0  # for a client to take what is over the limit, after a burst
+STALLED_SECONDS: Final = 20.0  # the same, if nothing else is sent to it
 FAREWELL_SECONDS: Final = 5  # for the close frame of a client that takes nothing
 
 POLICY_VIOLATION: Final = 1008  # tells htmx and others to stay away

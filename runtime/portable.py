@@ -41,8 +41,8 @@ class PortableSocket:
 
     Invariants:
         - Messages leave in the order in which they were sent, the close frame last.
-        - A client that doesn't take what it was sent while `MAX_BUFFERED_BYTES` more have
-          gathered is disconnected, and so is one that takes nothing for `STALLED_SECONDS`.
+        - A client that has had more than `max_buffered_bytes` waiting for a second gets nothing
+          else and is disconnected, and so is one that takes nothing for `STALLED_SECONDS`.
     """
 
     def __init__(
@@ -70,6 +70,9 @@ class PortableSocket:
         self._is_gone = False
         self._is_waiting = False
         self._has_given_up = self._has_failed = False
+        # Whether too much has waited for the client for a while, and when that is to be judged.
+        self._is_slow = False
+        self._judging: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[Any] | None = None
         self._ws: WebSocket | None = None
@@ -85,17 +88,29 @@ class PortableSocket:
             return
         self._outgoing.append(outgoing)
         self._buffered += outgoing.size
-        limit = self._max_buffered_bytes if self._is_waiting else edge.MAX_BURST_BYTES
-        if self._buffered > limit:
+        if self._is_slow or self._buffered > edge.MAX_BURST_BYTES:
             self._give_up()
-        else:
-            self._write_soon()
+            return
+        if self._buffered > self._max_buffered_bytes and self._judging is None:
+            loop = asyncio.get_running_loop()
+            self._judging = loop.call_later(edge.SLOW_SECONDS, self._judge)
+        self._write_soon()
 
     def close(self, code: int, reason: str) -> None:
         self.resume()  # what else comes is only a matter of form
         if self._closing is None:
             self._closing = (code, reason)
             self._write_soon()
+
+    def _judge(self) -> None:
+        self._is_slow = True
+
+    def _take_back(self) -> None:
+        """Say that the client isn't slow, because it has taken what was too much."""
+        self._is_slow = False
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
 
     def _give_up(self) -> None:
         # What it has missed it gets when it comes back.
@@ -146,6 +161,7 @@ class PortableSocket:
                 raise
             event = {"type": "websocket.disconnect", "code": VANISHED}
         finally:
+            self._take_back()
             if self._writer is not None:
                 self._writer.cancel()
         self._is_gone = True
@@ -198,6 +214,8 @@ class PortableSocket:
                     await self._socket.send(_event(outgoing.message))
                 self._is_waiting = False
                 self._buffered -= outgoing.size
+                if self._buffered <= self._max_buffered_bytes:
+                    self._take_back()
             if self._closing is not None and not self._is_gone:
                 self._is_gone = True
                 code, reason = self._closing
