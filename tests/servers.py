@@ -6,17 +6,50 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
+from runtime.uvicorn_ws import (
+    CompressingWebSocketProtocol,
+    HttpProtocol,
+    Server,
+    WebSocketProtocol,
+)
+
+TRANSPORTS: Final[dict[str, dict[str, Any]]] = {
+    "portable": {"ws": "websockets-sansio", "ws_per_message_deflate": False},
+    "detached": {"ws": WebSocketProtocol, "http": HttpProtocol},
+}
+"""What uvicorn is told for each of the ways that a WebSocket's frames may take to its object."""
+
+COMPRESSING: Final[dict[str, dict[str, Any]]] = {
+    "portable": {"ws": "websockets-sansio"},
+    "detached": {"ws": CompressingWebSocketProtocol},
+}
+"""The same, with permessage-deflate for clients that offer it."""
+
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve `app` inside the block, and give its address: ``127.0.0.1:…``."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, ws="websockets-sansio", log_level="error", access_log=False)
-    server = uvicorn.Server(config)
+async def serving(
+    app: Any,
+    *,
+    ws: type | str = "websockets-sansio",
+    kernel_bytes: int | None = None,
+    **settings: Any,
+) -> AsyncIterator[str]:
+    """Serve `app` inside the block, and give its address: ``127.0.0.1:…``.
+
+    Args:
+        ws: What speaks WebSocket, and `settings` what else uvicorn is told: see `TRANSPORTS`.
+        kernel_bytes: About how much the kernel keeps for a client that takes nothing, if it isn't
+            to decide that by itself; it takes megabytes then.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    if kernel_bytes is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)  # connections too
+    options = {"ws": ws, "log_level": "error", "access_log": False} | settings
+    server = Server(uvicorn.Config(app, **options))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not running.done():  # uvicorn has no signal for it
         await asyncio.sleep(0.005)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from runtime import (
 from runtime import WebSocket as ObjectWebSocket
 from runtime.edge import MAX_BUFFERED_BYTES
 from runtime.litestar import DurableObjectsPlugin, forward
-from tests.servers import serving
+from tests.servers import TRANSPORTS, serving
 
 
 class Env:
@@ -112,21 +113,38 @@ async def enter(
     )
 
 
-@pytest.fixture
-async def address(tmp_path: Path) -> AsyncIterator[str]:
-    """Where a server with halls listens."""
+@asynccontextmanager
+async def serving_halls(data: Path, transport: str) -> AsyncIterator[str]:
+    """Serve halls inside the block, and give the address."""
     Hall.closes = []
-    runtime = Runtime(RuntimeConfig(data=tmp_path), bindings={"halls": Hall}, env=Env)
+    runtime = Runtime(RuntimeConfig(data=data), bindings={"halls": Hall}, env=Env)
     app = Litestar([fail, order, enter], plugins=[DurableObjectsPlugin(runtime)])
-    async with serving(app) as address:
+    async with serving(app, **TRANSPORTS[transport]) as address:
         yield address
 
 
 @pytest.fixture
-async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of that server."""
-    async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of a server with halls."""
+    async with (
+        serving_halls(tmp_path, "detached") as address,
+        httpx.AsyncClient(base_url=f"http://{address}") as client,
+    ):
         yield client
+
+
+@pytest.fixture(params=list(TRANSPORTS))
+def transport(request: pytest.FixtureRequest) -> str:
+    """One of the ways that frames take."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def address(tmp_path: Path, transport: str) -> AsyncIterator[str]:
+    """Where a server with halls listens, for each transport."""
+    async with serving_halls(tmp_path, transport) as address:
+        yield address
 
 
 async def close_of(address: str, query: str = "", **options: Any) -> tuple[int, str]:
@@ -308,11 +326,10 @@ async def test_a_reset_during_the_handshake_tells_the_client_to_come_back(addres
     assert code in (1011, 1012)
 
 
-async def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> None:
-    Hall.closes = []
-    runtime = Runtime(RuntimeConfig(data=tmp_path), bindings={"halls": Hall}, env=Env)
-    app = Litestar([enter], plugins=[DurableObjectsPlugin(runtime)])
-    async with serving(app) as address:
+async def test_clients_are_told_to_come_back_when_the_server_stops(
+    tmp_path: Path, transport: str
+) -> None:
+    async with serving_halls(tmp_path, transport) as address:
         ws = await websockets.connect(f"ws://{address}/halls/a/ws")
         await ws.send("hello")
         await ws.recv()
