@@ -1,11 +1,13 @@
 # Work that is done once leaves a stamp and is redone only when its lock file changes.
 
-HOST   = 127.0.0.1
-PORT   = 8000
-DATA   =
-BENCH  =
-ROUNDS = 3000
-ARGS   =
+HOST    = 127.0.0.1
+PORT    = 8000
+DATA    =
+BENCH   =
+ROUNDS  = 3000
+MINUTES = 10
+STREAMS = 20000
+ARGS    =
 
 PY = .venv/bin/python
 SCRIPTS = htmx.min.js ext/hx-ws.min.js ext/hx-upsert.min.js
@@ -19,7 +21,7 @@ install = echo "Installing $(1) ..."; \
 	|| { cat .venv/pip.log >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format types soak bench assets lock clean
+.PHONY: help run dev test lint format types soak churn fuzz bench assets lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -28,6 +30,9 @@ help: ## Show this list
 
 run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)')
+
+dev: .venv/.run static/vendor/.stamp ## The same, taking over changed source files (development)
+	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)') --reload
 
 # pytest-asyncio heeds only its own flag; the variable reaches the servers that tests start.
 # A file's tests stay together: two browsers at once would wait for each other.
@@ -49,7 +54,14 @@ types: .venv/.dev ## Check types
 soak: .venv/.dev ## Kill a process under load, again and again (ROUNDS; ARGS=--json)
 	@$(PY) -m tests.crash --rounds '$(ROUNDS)' $(ARGS)
 
-bench: .venv/.dev ## Measure (BENCH=W1 for one workload; ARGS=--json)
+churn: .venv/.dev ## Have people come and go, and watch the memory (MINUTES; ARGS=--json)
+	@$(PY) -m tests.churn --minutes '$(MINUTES)' $(ARGS)
+
+fuzz: .venv/.dev ## Send the sockets nonsense, and a crowd (STREAMS; ARGS goes to pytest)
+	@FUZZ='$(STREAMS)' CROWD=5000 $(PY) -m pytest -q --timeout 3600 $(ARGS) \
+		tests/runtime/test_fuzzed_frames.py tests/runtime/test_bad_clients.py
+
+bench: .venv/.dev ## Measure (BENCH=W3,W4,W5,W6 takes four minutes; ARGS=--json)
 	@$(PY) -m benchmarks $(BENCH) $(ARGS)
 
 assets: static/vendor/.stamp ## Fetch the browser's scripts

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.node import ENTRIES, OBJECTS, node
-from benchmarks.results import Result
+from benchmarks.results import Result, percentile
 from runtime.catalog import Catalog, Key
 from runtime.evictions import name_of
 from runtime.ids import IdScheme
@@ -58,9 +58,9 @@ async def latency(rounds: int, seconds: float, step: Step) -> list[Result]:
             "LATENCY",
             f"a durable call to one object, p{percent}",
             "ms",
-            _percentile(ours, percent) * 1000,
+            percentile(ours, percent) * 1000,
             "a commit of SQLite, FULL",
-            _percentile(theirs, percent) * 1000,
+            percentile(theirs, percent) * 1000,
         )
         for percent in (50, 99)
     ]
@@ -168,7 +168,3 @@ async def _said(process: asyncio.subprocess.Process) -> dict[str, float]:
     assert process.stdout is not None
     figures: dict[str, float] = json.loads(await process.stdout.readline())
     return figures
-
-
-def _percentile(figures: list[float], percent: int) -> float:
-    return sorted(figures)[len(figures) * percent // 100]

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-LIBRARIES = ("litestar", "uvicorn", "uvloop", "pydantic", "apsw")
+LIBRARIES = ("litestar", "uvicorn", "uvloop", "websockets", "pydantic", "apsw", "fastapi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,23 @@ class Result:
     workload: str
     what: str
     unit: str
-    """Of both figures: ``1/s``, of which more is better, or a time."""
+    """Of both figures: ``1/s``, of which more is better, or a time, or a size."""
     ours: float
     """The median of the rounds, like the other one."""
     baseline: str = ""
     theirs: float | None = None
+    load: float | None = None
+    """The share of its core that making the load took, at most: near 1, the load was the limit."""
 
     @property
     def ratio(self) -> float | None:
         """Ours divided by theirs."""
         return None if self.theirs is None else self.ours / self.theirs
+
+
+def percentile(figures: list[float], percent: int) -> float:
+    """Return the figure below which so many are."""
+    return sorted(figures)[len(figures) * percent // 100]
 
 
 def about(command: str) -> dict[str, str]:
@@ -50,11 +57,12 @@ def about(command: str) -> dict[str, str]:
 
 def show(results: list[Result], notes: dict[str, str]) -> None:
     """Print the figures as a table, and what they depend on."""
-    table = Table("", "what", "ours", "baseline", "theirs", "unit", "ratio")
+    table = Table("", "what", "ours", "baseline", "theirs", "unit", "ratio", "load")
     for result in results:
         figures = (written(result.ours), result.baseline, written(result.theirs), result.unit)
         ratio = "" if result.ratio is None else f"[bold]{result.ratio:.2f}[/bold]"
-        table.add_row(result.workload, result.what, *figures, ratio)
+        load = "" if result.load is None else f"{result.load:.0%}"
+        table.add_row(result.workload, result.what, *figures, ratio, load)
     console = Console()
     console.print(table)
     for name, note in notes.items():

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import socket
 import statistics
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from benchmarks.load import load
+from benchmarks.processes import serving
 from benchmarks.results import Result
 
 CONNECTIONS = 64
 OBJECTS = 1000
-PATIENCE_SECONDS = 20
 
 
 async def w1(rounds: int, seconds: float, step: Callable[[], object]) -> list[Result]:
@@ -65,7 +59,8 @@ async def compare(
 ) -> tuple[float, float]:
     """Ask for both in turn, and return how many of each were answered in a second."""
     figures: tuple[list[float], list[float]] = ([], [])
-    async with serving() as port:
+    async with serving("benchmarks.server") as server:
+        port = server.port
         for paths in (ours, theirs):
             await wake(port, method, paths)
         for _ in range(rounds):
@@ -85,42 +80,3 @@ async def wake(port: int, method: str, paths: list[str]) -> None:
         rest = paths[answered:]
         result = await load(port, rest, method=method, connections=CONNECTIONS, seconds=0.5)
         answered += max(0, result.answered - CONNECTIONS)
-
-
-@contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[int]:
-    """Run the server in a process of its own, and give its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as data:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.server", str(port), data
-        )
-        keep_apart(process.pid)
-        try:
-            await reachable(port)
-            yield port
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-def keep_apart(server: int) -> None:
-    """Give the server one core, and us the others, where there is more than one."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(server, {cores[0]})
-        os.sched_setaffinity(0, set(cores[1:]))
-
-
-async def reachable(port: int) -> None:
-    """Return once the server answers."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,14 +38,17 @@ UNASSIGNED_CODES_LEAVE: Final = {"portable": False, "detached": True}
 class Room(DurableObject[Any]):
     """Sends back what it gets, and tells the tests how its guests have left."""
 
-    told: ClassVar[dict[str, asyncio.Queue[End | Exception]]] = {}
+    told: ClassVar[dict[str, asyncio.Queue[End | Exception]]] = defaultdict(asyncio.Queue)
     """By guest, what the room has been told of each, except messages."""
     waves: ClassVar = 0
     """How many messages have come that want no answer."""
+    arrived: ClassVar = 0
+    """How many guests have come, to all rooms."""
 
     async def fetch(self, request: Request) -> Response:
         ws = request.web_socket
         assert ws is not None
+        Room.arrived += 1
         self.ctx.accept_web_socket(ws, tags=[request.query["guest"]])
         return Response.switching_protocols()
 
@@ -111,6 +115,10 @@ class Server:
     _raws: list[RawSocket] = field(default_factory=list)
     _numbers: ClassVar[itertools.count[int]] = itertools.count(1)
 
+    def path(self, guest: str, room: str = "hall") -> str:
+        """Return where a guest enters."""
+        return f"/rooms/{room}?guest={guest}&limit={self.limit}"
+
     async def connect(self) -> RawSocket:
         """Connect, and send nothing yet."""
         raw = await RawSocket.connect(self.address, kernel_bytes=self.kernel_bytes)
@@ -119,11 +127,9 @@ class Server:
 
     async def guest(self, *headers: str, room: str = "hall") -> Guest:
         """Let somebody in."""
-        name = f"guest {next(self._numbers)}"
-        told = Room.told[name] = asyncio.Queue()
-        path = f"/rooms/{room}?guest={name.replace(' ', '%20')}&limit={self.limit}"
-        guest = Guest(name, await self.connect(), told)
-        await guest.raw.open(path, *headers)
+        name = f"guest-{next(self._numbers)}"
+        guest = Guest(name, await self.connect(), Room.told[name])
+        await guest.raw.open(self.path(name, room), *headers)
         self.guests.append(guest)
         return guest
 

@@ -1,0 +1,16 @@
+"""Some seconds of what `make churn` does for minutes. Its memory is too young to be judged."""
+
+from __future__ import annotations
+
+from tests.churn.__main__ import soak
+
+
+async def test_nothing_is_left_of_people_who_came_and_went_and_they_missed_nothing() -> None:
+    found = await soak(seconds=2, people=100, rooms=5, seed=1)
+
+    assert found.tally.wrong == []
+    assert found.tally.received > 100
+    assert {"talk", "vanish", "look_in", "read_slowly", "sleep"} <= set(found.tally.visits)
+    assert max(reading.sockets for reading in found.readings) > 30
+    assert found.end is not None
+    assert (found.end.sockets, found.end.objects, found.end.awake) == (0, 0, 0)
