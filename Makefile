@@ -35,10 +35,11 @@ dev: .venv/.run static/vendor/.stamp ## The same, taking over changed source fil
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)') --reload
 
 # pytest-asyncio heeds only its own flag; the variable reaches the servers that tests start.
-# A file's tests stay together: two browsers at once would wait for each other.
+# A file's tests stay together: two browsers at once would wait for each other. In the order of
+# their names, files with few tests that take long aren't left for the end.
 test: lint types static/vendor/.stamp ## Check everything, browser tests too (ARGS goes to pytest)
 	@CHROMIUM=$$(.ci/chromium) && export CHROMIUM && PYTHONASYNCIODEBUG=1 \
-		$(PY) -m pytest --asyncio-debug -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+		$(PY) -m pytest --asyncio-debug -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.dev ## Check style and format
 	$(PY) -m ruff check

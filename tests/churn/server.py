@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import litestar
 import uvicorn
-from litestar import Litestar, get, websocket
+from litestar import Litestar, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from benchmarks.processes import give_back
 from runtime import (
     DurableObject,
     DurableObjectNamespace,
@@ -87,8 +88,12 @@ def create_app(data: Path) -> Litestar:
             "too_slow": health.sockets_too_slow,
         }
 
+    @post("/settle", sync_to_thread=False)
+    def settle() -> None:
+        give_back()
+
     return Litestar(
-        [join, state],
+        [join, state, settle],
         plugins=[DurableObjectsPlugin(runtime)],
         openapi_config=None,
         logging_config=None,

@@ -11,6 +11,6 @@ async def test_nothing_is_left_of_people_who_came_and_went_and_they_missed_nothi
     assert found.tally.wrong == []
     assert found.tally.received > 100
     assert {"talk", "vanish", "look_in", "read_slowly", "sleep"} <= set(found.tally.visits)
-    assert max(reading.sockets for reading in found.readings) > 30
-    assert found.end is not None
-    assert (found.end.sockets, found.end.objects, found.end.awake) == (0, 0, 0)
+    assert max(reading.sockets for reading in found.busy) > 30
+    *_, end = found.empty
+    assert (end.sockets, end.objects, end.awake) == (0, 0, 0)

@@ -205,7 +205,7 @@ async def test_handshakes_that_come_at_once_take_turns_with_those_who_are_inside
     raws = [await server.connect() for _ in range(200)]
     Room.arrived = 0
 
-    heads = (raw.send(handshake(server.path(f"guest-{n}"))) for n, raw in enumerate(raws))
+    heads = (raw.send(handshake(server.path(f"in-turn-{n}"))) for n, raw in enumerate(raws))
     coming = asyncio.gather(*heads)
     await asyncio.sleep(0)
     await assert_echoes(bystander)
