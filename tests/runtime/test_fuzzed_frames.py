@@ -228,7 +228,8 @@ def streams(draw: st.DrawFn) -> tuple[bytes, bool]:
     right = compressed_too if is_compressed else plain
     frames = draw(st.lists(right, max_size=2)) * draw(repetitions)
     frames += draw(st.lists(right, max_size=4))
-    frames += draw(st.lists(st.one_of(right, farewells, wrong), max_size=3))
+    frames += draw(st.one_of(st.just([]), st.lists(st.one_of(right, wrong), max_size=3)))
+    frames.append(draw(st.one_of(st.just(b""), farewells)))
     stream = bytearray(b"".join(frames))
     for place, byte, how in draw(st.one_of(st.just([]), st.lists(mutations, max_size=2))):
         at = place % (len(stream) + 1)
