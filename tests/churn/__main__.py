@@ -27,15 +27,14 @@ from tests.churn.people import Person, Tally
 
 READING_SECONDS: Final = 5.0
 READINGS: Final = 12  # at least, however short the soak
-WARM_UP_SECONDS: Final = 60.0  # at most, and at most this share of the whole:
-WARM_UP: Final = 0.25
+WARM_UP: Final = 0.25  # of the time, until the allocator has what it needs
+JUDGED_SECONDS: Final = 240.0  # a shorter soak says nothing about memory
 ROOMS: Final = 150  # for half of them to be asleep at any time
 TOLERATED_BYTES: Final = 2 * 1024 * 1024  # that an empty server takes more in the end
 COMPARED: Final = 0.25  # of the readings, the first and the last ones
 TOLERATED: Final = 0.1  # growth between them; the allocator keeps what lies between what is in use
 MOST_FAULTS: Final = 10  # to be told of in full
 PATIENCE_SECONDS: Final = 20.0  # until nothing is left of those who have gone
-MOST_FAULTS: Final = 10  # to be told of in full
 BARS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -56,6 +55,8 @@ class Soak:
     """What has come of it."""
 
     seed: int
+    is_judged: bool
+    """Whether it was long enough to say something about memory."""
     empty: list[Reading] = field(default_factory=list)
     """How the server was when nobody was there: after the warm-up, and in the end."""
     busy: list[Reading] = field(default_factory=list)
@@ -78,13 +79,13 @@ class Soak:
         faults = self.tally.wrong[:MOST_FAULTS]
         if (more := len(self.tally.wrong) - len(faults)) > 0:
             faults.append(f"and {more:,} more of this kind")
-        before, after = self.empty
-        if after.memory > before.memory + TOLERATED_BYTES:
-            faults.append(
-                f"the empty server has grown from {_mb(before.memory)} to {_mb(after.memory)}"
-            )
-        if self.late > self.early * (1 + TOLERATED):
-            faults.append(f"the busy server has grown from {_mb(self.early)} to {_mb(self.late)}")
+        before, after = self.empty[0], self.empty[-1]
+        if self.is_judged and after.memory > before.memory + TOLERATED_BYTES:
+            sizes = f"{_mb(before.memory)} to {_mb(after.memory)}"
+            faults.append(f"the empty server has grown from {sizes}")
+        if self.is_judged and self.late > self.early * (1 + TOLERATED):
+            sizes = f"{_mb(self.early)} to {_mb(self.late)}"
+            faults.append(f"the busy server has grown from {sizes}")
         if after.sockets or after.objects:
             faults.append(f"{after.sockets} sockets and {after.objects} objects are left")
         return faults
@@ -128,8 +129,10 @@ class Server:
 
 async def soak(seconds: float, people: int, rooms: int, seed: int) -> Soak:
     """Have so many people come and go in so many rooms for so long."""
-    found = Soak(seed)
-    warm_up = min(WARM_UP_SECONDS, seconds * WARM_UP)
+    found = Soak(seed, is_judged=seconds >= JUDGED_SECONDS)
+    phases = [(seconds, found.busy)]
+    if found.is_judged:
+        phases = [(seconds * WARM_UP, []), (seconds * (1 - WARM_UP), found.busy)]
     rngs = [random.Random(f"{seed} {number}") for number in range(people)]
     async with _serving() as server:
         crowd = [
@@ -137,7 +140,7 @@ async def soak(seconds: float, people: int, rooms: int, seed: int) -> Soak:
             for number, rng in enumerate(rngs)
         ]
         with _progress(seconds) as show:
-            for length, readings in ((warm_up, []), (seconds - warm_up, found.busy)):
+            for length, readings in phases:
                 until = monotonic() + length
                 async with asyncio.TaskGroup() as group:
                     for person in crowd:
@@ -187,18 +190,18 @@ def show(found: Soak) -> None:
     console = Console()
     table = Table("", "", "memory", "sockets", "rooms", "awake", "too slow so far")
     some = found.busy[:: math.ceil(len(found.busy) / 10)]
-    for reading in [found.empty[0], *some, found.empty[1]]:
+    for reading in sorted([*some, *found.empty], key=lambda reading: reading.seconds):
         when = "empty" if reading in found.empty else "busy"
         counts = (reading.sockets, reading.objects, reading.awake, reading.too_slow)
         table.add_row(f"{reading.seconds:,.0f} s", when, _mb(reading.memory), *map(str, counts))
     console.print(table)
-    before, after = found.empty
-    for what, early, late, allowed in (
-        ("empty", before.memory, after.memory, _mb(TOLERATED_BYTES)),
-        ("busy", found.early, found.late, f"{TOLERATED:.0%}"),
-    ):
-        text = f"{what}: {_mb(early)} at first, {_mb(late)} at last ({allowed} more are allowed)"
-        console.print(text, highlight=False)
+    before, after = (f"{_mb(reading.memory)}" for reading in (found.empty[0], found.empty[-1]))
+    if found.is_judged:
+        allowed = f"{_mb(TOLERATED_BYTES)} and {TOLERATED:.0%} more are allowed"
+        busy = f"busy {_mb(found.early)}, then {_mb(found.late)}"
+        console.print(f"empty {before}, then {after}; {busy} ({allowed})", highlight=False)
+    else:
+        console.print(f"memory isn't judged in less than {JUDGED_SECONDS / 60:.0f} minutes")
     console.print(f"busy: {_line([reading.memory for reading in found.busy])}", highlight=False)
     tally = found.tally
     visits = ", ".join(f"{kind} {count:,}" for kind, count in tally.visits.most_common())

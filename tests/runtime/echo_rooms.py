@@ -23,6 +23,8 @@ from tests.servers import COMPRESSING, TRANSPORTS, serving
 
 End = tuple[int, str, bool]
 
+SOON: Final = 1.5  # seconds, in which a connection that is refused ends
+
 FAULTS_ARE_TOLD: Final = {"portable": False, "detached": True}
 """Where the transports differ. ASGI's disconnect event has a code and a reason, and no place for
 whose they are: on the portable path a peer that breaks the protocol looks like one that has left
@@ -205,7 +207,8 @@ async def assert_closed_for(
     Args:
         after: What else it gets, before that.
     """
-    *others, last = await guest.raw.rest()
+    async with asyncio.timeout(SOON):
+        *others, last = await guest.raw.rest()
     assert others == list(after)
     assert last.end[0] == code
     was_told = await guest.end()

@@ -146,6 +146,17 @@ async def test_a_client_that_takes_a_large_message_slowly_gets_all_of_it(
     await assert_echoes(guest)
 
 
+async def test_a_client_that_is_refused_while_it_uploads_hears_why(tmp_path: Path) -> None:
+    # Only here: uvicorn closes at once, and what it hasn't read takes its close frame along.
+    async with rooms(tmp_path, "detached", limit=MEGABYTE) as server:
+        guest = await server.guest()
+
+        await guest.raw.send(frame(BINARY, length=33 * MEGABYTE), *[bytes(65_536)] * 64)
+
+        assert (await guest.raw.until_close())[-1].end[0] == 1009
+        assert (await guest.end())[0] == 1009
+
+
 async def test_a_peer_that_hangs_up_and_takes_nothing_is_let_go(
     server: Server, bystander: Guest
 ) -> None:
