@@ -45,7 +45,8 @@ async def serving(
         kernel_bytes: About how much the kernel keeps for a client that takes nothing, if it isn't
             to decide that by itself; it takes megabytes then.
     """
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # or asyncio leaves Nagle's delays in
+    listener.bind(("127.0.0.1", 0))
     if kernel_bytes is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)  # connections too
     options = {"ws": ws, "log_level": "error", "access_log": False} | settings

@@ -8,7 +8,7 @@ from apps.chat.domain import Message, Person
 from runtime import SqlStorage
 from runtime.patterns.feed import Feed
 
-MIGRATIONS = (
+MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE messages (
         seq INTEGER PRIMARY KEY,

@@ -128,7 +128,7 @@ class RawSocket:
                 that by itself.
         """
         host, port = address.split(":")
-        sock = socket.socket()
+        sock = socket.socket(proto=socket.IPPROTO_TCP)  # or asyncio leaves Nagle's delays in
         if kernel_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kernel_bytes)
         sock.setblocking(False)

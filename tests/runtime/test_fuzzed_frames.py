@@ -43,6 +43,7 @@ SEED: Final = random.randrange(2**32) if BUDGET else 0  # of the first stream th
 SENT: Final = min(BUDGET, 2000) or 50
 LIMIT: Final = 1000  # bytes of a message
 COMPRESSED: Final = 4  # the first of the reserved bits
+HEAD: Final = 14  # bytes of the longest: the library reads it by and by, and we when it is there
 TAIL: Final = bytes(LIMIT + 200)  # more than any frame can be short of; then unmasked frames
 
 thorough = settings(
@@ -52,6 +53,10 @@ thorough = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+TEXT_IS_READ_IN_ORDER: Final = {"portable": False, "detached": True}
+"""Where the transports differ: uvicorn looks at text when it has parsed all that came with it, so
+another fault goes before text that is none, or both end the connection without a word."""
 
 Event = tuple[Any, ...]
 
@@ -342,17 +347,22 @@ async def test_a_mutated_stream_is_answered_as_the_library_reads_it(
 ) -> None:
     oracle = Oracle(compressed=False)
     guest = await server.guest()
-    for piece in mutated(number):
+    pieces = mutated(number)
+    for sent, piece in enumerate(pieces, 1):
         oracle.events.clear()
         oracle.feed(piece)
-
-        await guest.raw.send(piece)
-
         if oracle.is_over:
+            await guest.raw.send(piece + b"".join(pieces[sent:])[:HEAD])
             break
+        await guest.raw.send(piece)
         answers = [await guest.raw.frame() for _ in oracle.events]
         # A pong need not wait until the object has answered what came before.
         assert sorted(answers, key=is_pong) == sorted(map(answer_to, oracle.events), key=is_pong)
-    *_, last = await guest.raw.rest()  # some uvicorn drops: what has come together with the end
-    assert last.end[0] == oracle.events[-1][1]
-    assert (await guest.end())[0] == oracle.events[-1][1]
+    code = oracle.events[-1][1]
+    if code == 1007 and not TEXT_IS_READ_IN_ORDER[server.transport]:
+        guest.raw.leave()
+        assert (await guest.end())[0] in (1002, 1006, 1007, 1009)
+    else:
+        *_, last = await guest.raw.rest()  # some uvicorn drops: what has come with the end
+        assert last.end[0] == code
+        assert (await guest.end())[0] == code

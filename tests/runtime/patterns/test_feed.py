@@ -324,7 +324,7 @@ async def test_whatever_happens_each_page_shows_every_line_once_and_in_order(
         await board.write("at first")
         bookmark = await board.bookmark()
         # A page that shows what its cursor doesn't tell can't know that it was undone.
-        may_lag = ("go back", 0) not in steps
+        may_lag = {("go back", 0), ("burn", 0)}.isdisjoint(steps)
         for step, argument in steps:
             match step:
                 case "write":
