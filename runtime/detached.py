@@ -8,7 +8,7 @@ timer: whether its peer is still there is asked for all sockets of a server in t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -72,7 +72,7 @@ class DetachedSocket(asyncio.Protocol):
         self.was_heard = True
         self.is_pinged = False
         self.bucket = 0
-        transport.set_write_buffer_limits(high=max_buffered_bytes)
+        transport.set_write_buffer_limits(high=max_buffered_bytes, low=max_buffered_bytes)
         keepalive.add(self)
 
     # Called by the transport.
@@ -83,12 +83,12 @@ class DetachedSocket(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_full = True
-        if self._closing is None:
+        if self._closing is None and not self._is_over:
             self._wait(edge.SLOW_SECONDS, self._judge)
 
     def resume_writing(self) -> None:
         self._is_full = self._is_slow = False
-        if self._closing is None:
+        if self._closing is None and not self._is_over:
             self._stop_waiting()
 
     def eof_received(self) -> None:
@@ -121,7 +121,7 @@ class DetachedSocket(asyncio.Protocol):
         if self._closing is None and not self._is_over:
             self._closing = (code, reason)
             self._transport.write(messages.close_frame(code, reason))
-            self._wait(CLOSE_SECONDS, self._transport.abort)
+            self._be_patient(CLOSE_SECONDS, self._transport.abort)
             self._transport.resume_reading()
             self._reader.close(code, reason)
 
@@ -130,6 +130,7 @@ class DetachedSocket(asyncio.Protocol):
 
     def resume(self) -> None:
         if not (self._transport.is_closing() or self._keepalive.is_stopping):
+            self.was_heard = True  # what it has said meanwhile is yet to be read
             self._transport.resume_reading()
             self._reader.resume()
 
@@ -153,13 +154,14 @@ class DetachedSocket(asyncio.Protocol):
         self._keepalive.loop.call_soon(self.resume)
 
     def reply(self, data: bytes) -> None:
-        if not self._is_full:  # whoever asks and takes no answers gets none
+        # Whoever asks and takes no answers gets none, but for the last one.
+        if not self._is_full or data[0] == messages.CLOSE:
             self._transport.write(data)
 
     def peer_closed(self, code: int, reason: str) -> None:
         self._closing = self._closing or (code, reason)
         self._end(*self._closing, was_clean=True)
-        self._wait(CLOSE_SECONDS, self._transport.abort)
+        self._be_patient(CLOSE_SECONDS, self._transport.abort)
         self._transport.close()
 
     def peer_failed(self, error: Exception, code: int, reason: str) -> None:
@@ -183,18 +185,18 @@ class DetachedSocket(asyncio.Protocol):
 
     def _judge(self) -> None:
         self._is_slow = True
-        self._look_again(self._transport.get_write_buffer_size())
+        self._be_patient(edge.STALLED_SECONDS, self._give_up)
 
-    def _look_again(self, waiting: int) -> None:
-        self._wait(edge.STALLED_SECONDS, partial(self._look, waiting))
-
-    def _look(self, before: int) -> None:
-        # It is slow, but not gone, if it takes anything at all.
+    def _be_patient(self, seconds: float, act: Callable[[], object]) -> None:
+        """Wait for the peer as long as it takes anything at all: it is slow then, but not gone."""
         waiting = self._transport.get_write_buffer_size()
-        if waiting < before:
-            self._look_again(waiting)
+        self._wait(seconds, partial(self._look, waiting, seconds, act))
+
+    def _look(self, before: int, seconds: float, act: Callable[[], object]) -> None:
+        if self._transport.get_write_buffer_size() < before:
+            self._be_patient(seconds, act)
         else:
-            self._give_up()
+            act()
 
     def _has_burst(self) -> bool:
         return self._transport.get_write_buffer_size() > edge.MAX_BURST_BYTES
@@ -221,7 +223,7 @@ class DetachedSocket(asyncio.Protocol):
             self._is_over = True
             self._ws.disconnected(code, reason, was_clean)
 
-    def _wait(self, seconds: float, act: Any) -> None:
+    def _wait(self, seconds: float, act: Callable[[], object]) -> None:
         self._stop_waiting()
         self._timer = self._keepalive.loop.call_later(seconds, act)
 

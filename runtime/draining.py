@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from runtime.catalog import Key
-from runtime.connection import SERVICE_RESTART, Connection
+from runtime.connection import SERVICE_RESTART, Connection, Traffic
 from runtime.errors import ShuttingDown
 from runtime.evictions import STOPPING, Evictions
 from runtime.resident import Resident
@@ -24,6 +24,8 @@ log = logging.getLogger("runtime")
 
 class Stopping(Protocol):
     """The host, which lets nothing new begin any more."""
+
+    traffic: Traffic
 
     @property
     def is_quiet(self) -> bool:
@@ -58,7 +60,10 @@ async def drain(
         log.error("the disk doesn't let %s be closed; the next start mends it", resident.key.hex)
         if resident.life is not None:
             resident.life.abandon()
-    await _until(lambda: all(there.is_flushed for there in connections), FAREWELL_SECONDS)
+    pump = host.traffic.pump
+    await _until(
+        lambda: pump.is_idle and all(there.is_flushed for there in connections), FAREWELL_SECONDS
+    )
 
 
 def _are_fewer(residents: Mapping[Key, Resident], before: int) -> bool:

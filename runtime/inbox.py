@@ -55,7 +55,7 @@ class Inbox:
         Returns:
             Whether there is room. If not, nothing was noted.
         """
-        if self.bytes and self.bytes + size > MAX_WAITING_BYTES:
+        if size and self.bytes and self.bytes + size > MAX_WAITING_BYTES:
             return False
         self.bytes += size
         self._items[what] = _Item(size, self._clock.time() + MAX_SECONDS, expired)

@@ -18,7 +18,7 @@ WORTH_COMPRESSING: Final = 128  # bytes; what is shorter hardly gets smaller
 
 _TEXT: Final = 0x81  # whole messages, in one frame each
 _BINARY: Final = 0x82
-_CLOSE: Final = 0x88
+CLOSE: Final = 0x88  # the first byte of the frame that ends a connection
 _COMPRESSED: Final = 0x40
 _SYNC_MARK: Final = b"\x00\x00\xff\xff"  # the end of what zlib flushes; left out on the wire
 
@@ -107,7 +107,7 @@ def sendable(message: object) -> Message:
 def close_frame(code: int, reason: str) -> bytes:
     """Return the frame that ends a connection."""
     payload = struct.pack("!H", code) + reason.encode()
-    return _header(_CLOSE, len(payload)) + payload
+    return _header(CLOSE, len(payload)) + payload
 
 
 def pong(payload: bytes) -> bytes:

@@ -83,49 +83,72 @@ class Lane:
     """The order in which things leave the sockets of one object.
 
     Invariants:
-        - What was put in first leaves first; nothing overtakes.
+        - What was put in first leaves first; nothing overtakes, even if something is put in
+          while another thing leaves: a client that is given up may make its object say so.
     """
 
-    __slots__ = ("_pump", "_queue")
+    __slots__ = ("_is_waiting", "_is_writing", "_pump", "_queue")
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         self._queue: deque[tuple[Iterator[Recipient], Parcel, int]] | None = None
+        self._is_writing = self._is_waiting = False
 
     def put(self, recipient: Recipient, parcel: Parcel) -> None:
         """Let something leave by one socket: now, if nothing waits and there is time."""
         cost = 1 + parcel.size // BYTES_A_WRITE
-        if not self._queue and self._pump.take(cost):
-            recipient.leave(parcel)
-        else:
+        if self._queue or self._is_writing or not self._pump.take(cost):
             self._wait(iter((recipient,)), parcel, cost)
+            return
+        self._is_writing = True
+        try:
+            recipient.leave(parcel)
+        finally:
+            self._is_writing = False
 
     def put_all(self, recipients: Iterator[Recipient], parcel: Parcel) -> None:
         """Let the same leave by many sockets."""
         cost = 1 + parcel.size // BYTES_A_WRITE
-        if self._queue or not _write(self._pump, recipients, parcel, cost):
+        if self._queue or self._is_writing:
             self._wait(recipients, parcel, cost)
+            return
+        self._queue = deque([(recipients, parcel, cost)])
+        if self._go_on():
+            self._wait_for_turn()
 
     def clear(self) -> None:
         """Forget what waits."""
         self._queue = None
 
     def go_on(self) -> bool:
-        """Write what there is time for, and return whether something is left."""
-        queue = self._queue
-        while queue:
-            recipients, parcel, cost = queue[0]
-            if not _write(self._pump, recipients, parcel, cost):
-                return True
-            queue.popleft()
-        self._queue = None
-        return False
+        """Take a turn, and return whether something is left for another."""
+        self._is_waiting = self._go_on()
+        return self._is_waiting
+
+    def _go_on(self) -> bool:
+        self._is_writing = True
+        try:
+            while self._queue:
+                recipients, parcel, cost = self._queue[0]
+                if not _write(self._pump, recipients, parcel, cost):
+                    return bool(self._queue)
+                if self._queue:  # somebody may have cleared it meanwhile
+                    self._queue.popleft()
+            self._queue = None
+            return False
+        finally:
+            self._is_writing = False
 
     def _wait(self, recipients: Iterator[Recipient], parcel: Parcel, cost: int) -> None:
         if self._queue is None:
             self._queue = deque()
-            self._pump.queue(self)
         self._queue.append((recipients, parcel, cost))
+        self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._pump.queue(self)
 
 
 def _write(pump: Pump, recipients: Iterator[Recipient], parcel: Parcel, cost: int) -> bool:

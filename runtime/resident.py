@@ -90,7 +90,9 @@ class Resident:
 
     def wait(self, event: Event, refuse: Refuse) -> None:
         """Keep an event for the next life, once this one's database is closed."""
-        if len(self.waiting) >= MAX_TASKS:
+        # There are no more ends of sockets than there were sockets, and nobody to refuse them to.
+        is_end = isinstance(event, partial) and event.func is events.lose
+        if len(self.waiting) >= MAX_TASKS and not is_end:
             refuse(self._overloaded(TOO_MANY))
             return
         waiting = Waiting(event, refuse)

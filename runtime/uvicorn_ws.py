@@ -122,7 +122,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_bytes = 0
-        self._is_in_head = False
+        self._is_in_head = self._has_ended = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -134,9 +134,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._has_ended = False
         super().data_received(data)
         if self._is_in_head:
-            self._head_bytes += len(data)
+            if not self._has_ended:  # else most of this may belong to the request before
+                self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             elif self._head_timer is None:
@@ -146,14 +148,23 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
+    def on_message_complete(self) -> None:
+        self._has_ended = True
+        super().on_message_complete()
+
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._stop_watching()
         super().on_headers_complete()
 
     def _watch(self) -> None:
-        late = HTTPStatus.REQUEST_TIMEOUT
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, late)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._is_late)
+
+    def _is_late(self) -> None:
+        if self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
+            self._watch()  # it isn't read while answers to those before it are due
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def _stop_watching(self) -> None:
         if self._head_timer is not None:

@@ -125,6 +125,32 @@ def test_what_comes_later_doesnt_overtake_a_broadcast_under_way(pump: Pump, turn
     assert mine == [SMALL, later]
 
 
+@pytest.mark.parametrize("size", [1, 100, 3 * BUDGET])
+def test_what_is_put_in_while_something_leaves_comes_after_it(
+    pump: Pump, turns: Turns, size: int
+) -> None:
+    seen: list[tuple[object, Parcel]] = []
+    readers = [Reader(number, seen) for number in range(size)]
+    lane, later = Lane(pump), Outgoing("later")
+
+    class Gone(Reader):
+        """One that is given up, which makes the others be told of it."""
+
+        def leave(self, parcel: Parcel) -> None:
+            if parcel is SMALL:
+                lane.put_all(iter(readers), later)
+                lane.put(readers[0], later)
+
+    lane.put_all(iter([Gone("gone", seen), *readers]), SMALL)
+    while not pump.is_idle:
+        turns.take()
+
+    for reader in readers:
+        mine = [parcel for name, parcel in seen if name == reader.name]
+        assert mine[:2] == [SMALL, later]
+    assert len(seen) == 2 * size + 1
+
+
 def test_what_was_cleared_never_leaves(pump: Pump, turns: Turns) -> None:
     seen: list[tuple[object, Parcel]] = []
     lane = Lane(pump)

@@ -331,3 +331,37 @@ async def test_an_object_without_a_handler_of_errors_sleeps_on(
     await runtime.settle()
 
     assert runtime.host.life_of(key_of(mute)) is None
+
+
+async def test_an_end_is_told_of_every_socket_though_all_end_while_the_object_is_leaving(
+    start_awake_runtime: StartRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.resident.MAX_TASKS", 2)
+    runtime = await start_awake_runtime(hosts=Host)
+    host = runtime.env.hosts.get_by_name("a")
+    Host.left.clear()
+    guests = [await runtime.connect(host) for _ in range(5)]
+    life = runtime.host.life_of(key_of(host))
+
+    runtime.host.evict(life)
+    for guest in guests:
+        guest.server.disconnected(1006, "", was_clean=False)
+    await runtime.settle()
+
+    assert len(Host.left) == 5
+
+
+class Host(DurableObject[object]):
+    """Notes who has left."""
+
+    left: ClassVar[list[int]] = []
+
+    async def fetch(self, request: Request) -> Response:
+        assert request.web_socket is not None
+        self.ctx.accept_web_socket(request.web_socket)
+        return Response.switching_protocols()
+
+    async def web_socket_close(
+        self, ws: WebSocket, code: int, reason: str, was_clean: bool
+    ) -> None:
+        Host.left.append(code)
