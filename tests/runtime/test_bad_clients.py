@@ -146,6 +146,55 @@ async def test_a_client_that_takes_a_large_message_slowly_gets_all_of_it(
     await assert_echoes(guest)
 
 
+async def test_what_was_said_before_a_close_reaches_a_slow_client_that_takes_it(
+    server: Server, bystander: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.detached.CLOSE_SECONDS", 0.4)
+    guest = await server.guest()
+    loop = asyncio.get_running_loop()
+    large = bytes(MEGABYTE // 2)
+    whole = len(frame(BINARY, large, is_masked=False)) + len(close(4000, b"as you wish")) - 4
+
+    sending = asyncio.create_task(guest.raw.send(frame(BINARY, large) + text("close me with 4000")))
+    started, taken = loop.time(), 0
+    while loop.time() < started + 1.2:
+        taken += await guest.raw.some(4_096)
+        await asyncio.sleep(0.01)  # it has little bandwidth
+    await sending
+    was_slow = taken < whole
+    while taken < whole:
+        taken += (more := await guest.raw.some(whole - taken))
+        assert more, "cut off"
+    await guest.raw.send(close(4000))
+
+    assert was_slow
+    # It may be too late by then for its answer to count; what the kernel has isn't in our hands.
+    assert (await guest.end())[0] in (4000, 1006)
+
+
+async def test_a_client_below_the_limit_again_isnt_slow(
+    server: Server, bystander: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.edge.SLOW_SECONDS", 0.1)
+    guest = await server.guest()
+    loop = asyncio.get_running_loop()
+    size = MEGABYTE + 6 * KERNEL_BYTES
+
+    sending = asyncio.create_task(guest.raw.send(frame(BINARY, bytes(size))))
+    taken = await guest.raw.some(size // 2)
+    while taken < size // 2:
+        taken += await guest.raw.some(size // 2 - taken)
+    await sending
+    started = loop.time()
+    while loop.time() < started + 0.3:  # as long as three times what makes a client slow
+        await assert_echoes(bystander)
+    await guest.raw.send(text("hello"))
+    while taken < size:
+        taken += await guest.raw.some(size - taken)
+
+    assert guest.told.empty()
+
+
 async def test_a_client_that_is_refused_while_it_uploads_hears_why(tmp_path: Path) -> None:
     # Only here: uvicorn closes at once, and what it hasn't read takes its close frame along.
     async with rooms(tmp_path, "detached", limit=MEGABYTE) as server:
@@ -318,6 +367,22 @@ async def test_a_handshake_that_is_too_much_is_refused(tmp_path: Path, head: byt
         await raw.send(head)
 
         assert (await raw.response_head()).startswith(b"HTTP/1.1 4")
+
+
+async def test_a_large_body_and_the_next_head_in_one_write_are_both_answered(
+    tmp_path: Path,
+) -> None:
+    body = b"x" * 100_000
+    post = b"POST /nowhere HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n" % len(body)
+    get = b"GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n"
+    async with rooms(tmp_path, "detached") as server:
+        raw = await server.connect()
+
+        await raw.send(post + body + get[:20])
+        first = await raw.response_head()
+        await raw.send(get[20:])
+
+        assert first.startswith(b"HTTP/1.1 404")
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in pieces"])
