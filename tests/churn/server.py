@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import litestar
 import uvicorn
-from litestar import Litestar, get, post, websocket
+from litestar import Litestar, get, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from benchmarks.processes import give_back
 from runtime import (
     DurableObject,
     DurableObjectNamespace,
@@ -26,6 +25,7 @@ from runtime import (
 )
 from runtime.litestar import DurableObjectsPlugin, forward
 from runtime.uvicorn_ws import HttpProtocol, Server, WebSocketProtocol
+from tests.churn.in_use import malloc_bytes, python_blocks
 
 IDLE_SECONDS: Final = 0.5  # a quiet room sleeps between two messages
 KEPT: Final = 100  # messages of a room
@@ -80,20 +80,18 @@ def create_app(data: Path) -> Litestar:
     @get("/state", sync_to_thread=False)
     def state() -> dict[str, int]:
         health = runtime.health
-        awake = sum(isinstance(thing, Room) for thing in gc.get_objects())
+        blocks, malloc = python_blocks(), malloc_bytes()
         return {
+            "python_blocks": blocks,
+            "malloc_bytes": malloc,
             "sockets": health.sockets,
             "objects": health.objects,
-            "awake": awake,
+            "awake": sum(isinstance(thing, Room) for thing in gc.get_objects()),
             "too_slow": health.sockets_too_slow,
         }
 
-    @post("/settle", sync_to_thread=False)
-    def settle() -> None:
-        give_back()
-
     return Litestar(
-        [join, state, settle],
+        [join, state],
         plugins=[DurableObjectsPlugin(runtime)],
         openapi_config=None,
         logging_config=None,
