@@ -90,7 +90,7 @@ class Activation:
         self.alarms = self.disk.alarms
         self._sections = CriticalSections(self, self.input)
         self._storage = Storage(self.disk.database, self.alarms, self.disk.bookmarks(), self)
-        sockets.outlet = self.output.send
+        sockets.outlet = self.output
 
     def __str__(self) -> str:
         return f"{self.code.cls.__name__} {self.id}"

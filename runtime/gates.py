@@ -182,6 +182,11 @@ class OutputGate:
         return not self._queue
 
     @property
+    def is_passable(self) -> bool:
+        """Whether a message may leave at once, and will."""
+        return not (self._queue or self._broken)
+
+    @property
     def is_broken(self) -> bool:
         """Whether a write was lost."""
         return self._broken

@@ -30,33 +30,21 @@ class Outgoing:
 
     Attributes:
         message: As it was sent.
-        size: Its bytes on the wire, without compression.
+        frame: The same as it is on the wire, without compression.
+        size: How many bytes that is.
     """
 
-    __slots__ = ("_deflated", "_frame", "message")
+    __slots__ = ("_deflated", "frame", "message", "size")
 
     def __init__(self, message: Message) -> None:
         self.message = message
-        self._frame: bytes | None = None
+        if isinstance(message, str):
+            payload = message.encode()
+            self.frame = _header(_TEXT, len(payload)) + payload
+        else:
+            self.frame = _header(_BINARY, len(message)) + message
+        self.size = len(self.frame)
         self._deflated: dict[int, bytes] | None = None
-
-    @property
-    def frame(self) -> bytes:
-        """The frame, made when it is first asked for."""
-        frame = self._frame
-        if frame is None:
-            message = self.message
-            if isinstance(message, str):
-                payload = message.encode()
-                frame = _header(_TEXT, len(payload)) + payload
-            else:
-                frame = _header(_BINARY, len(message)) + message
-            self._frame = frame
-        return frame
-
-    @property
-    def size(self) -> int:
-        return len(self.frame)
 
     def compressed(self, window_bits: int) -> bytes:
         """Return the frame for sockets that have agreed on compression with such a window."""

@@ -8,7 +8,7 @@ other rooms have waiting. What waits belongs to the node: the object may leave m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from runtime.messages import Parcel
@@ -48,15 +48,17 @@ class Pump:
         """Whether nothing waits."""
         return not self._waiting
 
-    def take(self, cost: int) -> bool:
-        """Whether so much may still be written in this turn; it counts as written then."""
-        if self._spent >= BUDGET:
-            return False
-        self._spent += cost
+    def take(self, cost: int, most: int = 1) -> int:
+        """Return how many writes of such a cost there is time for; they count as done then."""
+        left = BUDGET - self._spent
+        if left <= 0:
+            return 0
+        count = 1 if most == 1 else min(most, -(-left // cost))
+        self._spent += count * cost
         if not self._is_scheduled:
             self._is_scheduled = True
             self._schedule(self._turn)
-        return True
+        return count
 
     def queue(self, lane: Lane) -> None:
         """Have what waits in a lane leave in its turn."""
@@ -79,6 +81,27 @@ class Pump:
             self._schedule(self._turn)
 
 
+class _Delivery:
+    """One thing that goes to some sockets, and how far it has come."""
+
+    __slots__ = ("_at", "_cost", "_parcel", "_recipients")
+
+    def __init__(self, recipients: Sequence[Recipient], parcel: Parcel, cost: int) -> None:
+        self._recipients = recipients
+        self._parcel = parcel
+        self._cost = cost
+        self._at = 0
+
+    def go_on(self, pump: Pump) -> bool:
+        """Write to as many as there is time for, and return whether all have got it."""
+        recipients, parcel, at = self._recipients, self._parcel, self._at
+        upto = at + pump.take(self._cost, len(recipients) - at)
+        self._at = upto
+        for recipient in recipients[at:upto]:
+            recipient.leave(parcel)
+        return upto == len(recipients)
+
+
 class Lane:
     """The order in which things leave the sockets of one object.
 
@@ -91,14 +114,14 @@ class Lane:
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._queue: deque[tuple[Iterator[Recipient], Parcel, int]] | None = None
+        self._queue: deque[_Delivery] | None = None
         self._is_writing = self._is_waiting = False
 
     def put(self, recipient: Recipient, parcel: Parcel) -> None:
         """Let something leave by one socket: now, if nothing waits and there is time."""
         cost = 1 + parcel.size // BYTES_A_WRITE
         if self._queue or self._is_writing or not self._pump.take(cost):
-            self._wait(iter((recipient,)), parcel, cost)
+            self._wait((recipient,), parcel, cost)
             return
         self._is_writing = True
         try:
@@ -106,13 +129,13 @@ class Lane:
         finally:
             self._is_writing = False
 
-    def put_all(self, recipients: Iterator[Recipient], parcel: Parcel) -> None:
+    def put_all(self, recipients: Sequence[Recipient], parcel: Parcel) -> None:
         """Let the same leave by many sockets."""
         cost = 1 + parcel.size // BYTES_A_WRITE
         if self._queue or self._is_writing:
             self._wait(recipients, parcel, cost)
             return
-        self._queue = deque([(recipients, parcel, cost)])
+        self._queue = deque((_Delivery(recipients, parcel, cost),))
         if self._go_on():
             self._wait_for_turn()
 
@@ -129,8 +152,7 @@ class Lane:
         self._is_writing = True
         try:
             while self._queue:
-                recipients, parcel, cost = self._queue[0]
-                if not _write(self._pump, recipients, parcel, cost):
+                if not self._queue[0].go_on(self._pump):
                     return bool(self._queue)
                 if self._queue:  # somebody may have cleared it meanwhile
                     self._queue.popleft()
@@ -139,23 +161,13 @@ class Lane:
         finally:
             self._is_writing = False
 
-    def _wait(self, recipients: Iterator[Recipient], parcel: Parcel, cost: int) -> None:
+    def _wait(self, recipients: Sequence[Recipient], parcel: Parcel, cost: int) -> None:
         if self._queue is None:
             self._queue = deque()
-        self._queue.append((recipients, parcel, cost))
+        self._queue.append(_Delivery(recipients, parcel, cost))
         self._wait_for_turn()
 
     def _wait_for_turn(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
             self._pump.queue(self)
-
-
-def _write(pump: Pump, recipients: Iterator[Recipient], parcel: Parcel, cost: int) -> bool:
-    """Write to as many as there is time for, and return whether all have got it."""
-    while pump.take(cost):
-        recipient = next(recipients, None)
-        if recipient is None:
-            return True
-        recipient.leave(parcel)
-    return False

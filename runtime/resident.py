@@ -118,7 +118,9 @@ class Resident:
     # Where what arrives on its sockets goes: `connection.SocketEvents`.
 
     def message(self, ws: WebSocket, message: Message) -> None:
-        if self._host.handles(self.key, "web_socket_message") and not self._host.is_draining:
+        life, name = self.life, "web_socket_message"
+        handles = self._host.handles(self.key, name) if life is None else name in life.handlers
+        if handles and not self._host.is_draining:
             receive = partial(events.receive, ws=ws, message=message)
             self._host.deliver(self, receive, partial(_drop, ws))
 

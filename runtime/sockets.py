@@ -21,6 +21,7 @@ from runtime.connection import (
     Traffic,
     WebSocketRequestResponsePair,
 )
+from runtime.gates import OutputGate
 from runtime.messages import MAX_REASON_BYTES, Closing, Message, Outgoing, Parcel, sendable
 from runtime.pump import Lane
 from runtime.tags import distinct
@@ -204,16 +205,19 @@ class WebSocket:
         if self._held is not None:
             self._held.append(parcel)
         elif self._state != "closed":
-            if isinstance(parcel, Outgoing):
+            if type(parcel) is Outgoing:
                 self._connection.send(parcel)
-            else:
+            elif isinstance(parcel, Closing):
                 self._connection.close(parcel.code, parcel.reason)
 
     def _release(self, parcel: Parcel) -> None:
         home = self._home
         assert home is not None, "only what was accepted sends"
-        self._gated += 1
-        home.release(partial(self._depart, home, parcel))
+        if home.outlet is None or home.outlet.is_passable:
+            home.lane.put(self, parcel)
+        else:
+            self._gated += 1
+            home.outlet.send(partial(self._depart, home, parcel))
 
     def _depart(self, home: SocketSet, parcel: Parcel) -> None:
         self._gated -= 1
@@ -242,7 +246,7 @@ class SocketSet:
         self.lane = Lane(traffic.pump)
         self.auto_response: WebSocketRequestResponsePair | None = None
         self.event_timeout: float | None = None
-        self.outlet: Callable[[Callable[[], object]], None] | None = None
+        self.outlet: OutputGate | None = None
         """What all that is sent goes through: the output gate, while the object is awake."""
         self.gated = 0
         """How many broadcasts it still holds back."""
@@ -253,13 +257,6 @@ class SocketSet:
 
     def __len__(self) -> int:
         return len(self._sockets)
-
-    def release(self, leave: Callable[[], object]) -> None:
-        """Let something leave, as soon as it may."""
-        if self.outlet is None:
-            leave()
-        else:
-            self.outlet(leave)
 
     def accept(self, ws: WebSocket, tags: Sequence[str]) -> None:
         """Take a socket in. See `DurableObjectState.accept_web_socket`."""
@@ -304,13 +301,16 @@ class SocketSet:
         among: Iterable[WebSocket] = self._sockets if tag is None else self._tagged.get(tag, ())
         reached = [ws for ws in among if ws._state == "open" and ws not in exclude]
         if reached:
-            self.gated += 1
-            self.release(partial(self._depart, reached, outgoing))
+            if self.outlet is None or self.outlet.is_passable:
+                self.lane.put_all(reached, outgoing)
+            else:
+                self.gated += 1
+                self.outlet.send(partial(self._depart, reached, outgoing))
         return len(reached)
 
     def _depart(self, reached: Sequence[WebSocket], outgoing: Outgoing) -> None:
         self.gated -= 1
-        self.lane.put_all(iter(reached), outgoing)
+        self.lane.put_all(reached, outgoing)
 
     def relieve(self) -> None:
         """Go on reading what was paused, as long as the object can take it."""

@@ -58,7 +58,7 @@ def room(name: str, size: int, seen: list[tuple[object, Parcel]]) -> list[Reader
 def test_a_small_room_gets_it_at_once(pump: Pump) -> None:
     seen: list[tuple[object, Parcel]] = []
 
-    Lane(pump).put_all(iter(room("a", 100, seen)), SMALL)
+    Lane(pump).put_all(room("a", 100, seen), SMALL)
 
     assert len(seen) == 100
     assert pump.is_idle
@@ -68,7 +68,7 @@ def test_a_large_room_gets_it_in_slices(pump: Pump, turns: Turns) -> None:
     seen: list[tuple[object, Parcel]] = []
     slices = []
 
-    Lane(pump).put_all(iter(room("a", 1000, seen)), SMALL)
+    Lane(pump).put_all(room("a", 1000, seen), SMALL)
     while not pump.is_idle:
         slices.append(len(seen))
         turns.take()
@@ -80,7 +80,7 @@ def test_a_large_room_gets_it_in_slices(pump: Pump, turns: Turns) -> None:
 def test_large_messages_make_smaller_slices(pump: Pump) -> None:
     seen: list[tuple[object, Parcel]] = []
 
-    Lane(pump).put_all(iter(room("a", 1000, seen)), Outgoing("x" * 15 * BYTES_A_WRITE))
+    Lane(pump).put_all(room("a", 1000, seen), Outgoing("x" * 15 * BYTES_A_WRITE))
 
     assert len(seen) == BUDGET // 16
 
@@ -88,7 +88,7 @@ def test_large_messages_make_smaller_slices(pump: Pump) -> None:
 def test_even_a_message_beyond_the_budget_leaves(pump: Pump, turns: Turns) -> None:
     seen: list[tuple[object, Parcel]] = []
 
-    Lane(pump).put_all(iter(room("a", 3, seen)), Outgoing("x" * 2 * BUDGET * BYTES_A_WRITE))
+    Lane(pump).put_all(room("a", 3, seen), Outgoing("x" * 2 * BUDGET * BYTES_A_WRITE))
     for _ in range(3):
         turns.take()
 
@@ -100,7 +100,7 @@ def test_rooms_take_turns(pump: Pump, turns: Turns) -> None:
     seen: list[tuple[object, Parcel]] = []
 
     for name in "abc":
-        Lane(pump).put_all(iter(room(name, 2 * BUDGET, seen)), SMALL)
+        Lane(pump).put_all(room(name, 2 * BUDGET, seen), SMALL)
     for _ in range(6):
         turns.take()
 
@@ -116,7 +116,7 @@ def test_what_comes_later_doesnt_overtake_a_broadcast_under_way(pump: Pump, turn
     readers = [Reader(number, seen) for number in range(2 * BUDGET)]
     lane, later = Lane(pump), Outgoing("later")
 
-    lane.put_all(iter(readers), SMALL)
+    lane.put_all(readers, SMALL)
     lane.put(readers[-1], later)
     while not pump.is_idle:
         turns.take()
@@ -138,10 +138,10 @@ def test_what_is_put_in_while_something_leaves_comes_after_it(
 
         def leave(self, parcel: Parcel) -> None:
             if parcel is SMALL:
-                lane.put_all(iter(readers), later)
+                lane.put_all(readers, later)
                 lane.put(readers[0], later)
 
-    lane.put_all(iter([Gone("gone", seen), *readers]), SMALL)
+    lane.put_all([Gone("gone", seen), *readers], SMALL)
     while not pump.is_idle:
         turns.take()
 
@@ -154,7 +154,7 @@ def test_what_is_put_in_while_something_leaves_comes_after_it(
 def test_what_was_cleared_never_leaves(pump: Pump, turns: Turns) -> None:
     seen: list[tuple[object, Parcel]] = []
     lane = Lane(pump)
-    lane.put_all(iter(room("a", 2 * BUDGET, seen)), SMALL)
+    lane.put_all(room("a", 2 * BUDGET, seen), SMALL)
 
     lane.clear()
     turns.take()
@@ -187,7 +187,7 @@ def test_every_reader_gets_everything_in_order(work: list[tuple[int, int | str]]
         if len(readers) == 1:
             lanes[which].put(readers[0], parcel)
         else:
-            lanes[which].put_all(iter(readers), parcel)
+            lanes[which].put_all(readers, parcel)
     for _ in range(100 * len(work)):
         turns.take()
 
