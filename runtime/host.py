@@ -82,7 +82,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self.traffic = Traffic(Pump(self._loop.call_soon))
         self.is_draining = False
-        self._is_dead = False
+        self.is_dead = False
 
     # Starting and stopping.
 
@@ -110,7 +110,7 @@ class Host:
 
     def die(self) -> None:
         """End as a killed process does: nothing is finished, written, or said. For tests."""
-        self._is_dead = self.is_draining = True
+        self.is_dead = self.is_draining = True
         self._ringer.stop()
         for resident in list(self._residents.values()):
             resident.sockets.hang_up()
@@ -217,7 +217,7 @@ class Host:
     def _rung(self, life: Activation, key: Key, alarm: str | None) -> None:
         if life.failure is None:
             self._ringer.rung(key, alarm)
-        elif not self._is_dead:
+        elif not self.is_dead:
             self._ringer.failed(key, alarm)
 
     # What activations need: `activation.Node`.
@@ -238,7 +238,7 @@ class Host:
         self._evictions.watch(activation)
 
     def broke(self, activation: Activation, *, is_told: bool) -> None:
-        if not self._is_dead:
+        if not self.is_dead:
             self._evictions.clear(self.resident_of(activation), is_told=is_told)
 
     # Leaving memory.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from runtime.activation import Activation
 from runtime.clock import ManualClock
 from runtime.config import RuntimeConfig
 from runtime.errors import DurableObjectError, ObjectReset
+from runtime.faults import POINTS, Disk, Faults, FaultyHost, Point
 from runtime.fetch import SWITCHING_PROTOCOLS, Request
 from runtime.histories import Histories
 from runtime.host import Host
@@ -28,13 +29,20 @@ from runtime.ids import ObjectId
 from runtime.loopback import ClientSocket, HandshakeRefused, SocketClosed
 from runtime.namespace import Call, DurableObjectNamespace
 from runtime.object import DurableObjectState
-from runtime.resident import Event, Refuse, Resident
 from runtime.runtime import EnvT, Runtime, key_of
 from runtime.sockets import WebSocket
-from runtime.syncer import Syncer
-from runtime.tasks import as_async, current
+from runtime.tasks import as_async, spawn_outside
+from runtime.virtual import VirtualTimers
 
-__all__ = ["ClientSocket", "HandshakeRefused", "SocketClosed", "TestRuntime", "key_of"]
+__all__ = [
+    "POINTS",
+    "ClientSocket",
+    "HandshakeRefused",
+    "Point",
+    "SocketClosed",
+    "TestRuntime",
+    "key_of",
+]
 
 # A disk that syncs in no time, where the machine has one: tests wait for it, and need no more.
 _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -53,11 +61,17 @@ class TestRuntime(Runtime[EnvT]):
         evicting: Evict an object before each of its events. Nobody may notice (I6).
         data: Keep everything in this folder, and leave it there.
         config: Further settings, by name.
+
+    Attributes:
+        clock: Its time: ``await rt.clock.advance(60)`` rings alarms, ends time limits, evicts
+            what has been idle, and wakes object code from ``asyncio.sleep``, all in order.
+        disk: Its disk, which can be full, broken or slow.
     """
 
     __test__ = False  # pytest takes it for a test otherwise
 
     clock: ManualClock
+    disk: Disk
 
     def __init__(
         self,
@@ -72,26 +86,49 @@ class TestRuntime(Runtime[EnvT]):
         folder = data or Path(cast(TemporaryDirectory[str], self._folder).name)
         self.clock = ManualClock(self._come_to_rest)
         self._evicting = evicting
+        self._faults = Faults(self.clock, self._die, self._die_soon)
+        self.disk = Disk(self._faults)
+        self._crash: asyncio.Future[None] | None = None
+        self._reopening: asyncio.Task[None] | None = None
+        self._held_back: list[Call] = []
         settings = RuntimeConfig(data=folder, debug=True, **config)
         super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
 
     async def __aenter__(self) -> Self:
         try:
-            return await super().__aenter__()
+            await super().__aenter__()
         except BaseException:
             self._clean_up()
             raise
+        self._timers = VirtualTimers(asyncio.get_running_loop(), self.clock)
+        self._timers.install()
+        return self
 
     async def __aexit__(self, *error: object) -> None:
-        await super().__aexit__(*error)
-        self._clean_up()
+        if self._reopening is not None:
+            await self._reopening
+        self._timers.uninstall()
+        try:
+            await super().__aexit__(*error)
+        finally:
+            self._clean_up()
 
     def _clean_up(self) -> None:
         if self._folder is not None:
             self._folder.cleanup()
 
     def _make_host(self, histories: Histories) -> Host:
-        return _TestHost(self, Syncer(), histories, evicting=self._evicting)
+        vfs = None if self._vfs is None else self._vfs.name
+        return FaultyHost(
+            self.config,
+            self.clock,
+            self._catalog,
+            histories,
+            self._faults,
+            vfs=vfs,
+            evicting=self._evicting,
+            hold_back=self._held_back.append,
+        )
 
     # Looking into objects.
 
@@ -123,6 +160,31 @@ class TestRuntime(Runtime[EnvT]):
             await events.ring(life, name)
             await self.settle()
         return is_set
+
+    async def duplicate_alarm(self, stub: Any, *, name: str | None = None) -> bool:
+        """Run an alarm twice: as if the process had died before its first end was noted.
+
+        What the first run writes stays, as at-least-once delivery allows. The second is the
+        alarm's own, and a retry to nobody's knowledge: it gets the same invocation.
+
+        Returns:
+            Whether there was one.
+        """
+        life = await self._wake(stub)
+
+        async def once() -> bool:
+            if not life.alarms.hasten(name):
+                return False
+            ringing = life.alarms.ring(name, self.clock.time())
+            assert ringing is not None, "it is due"
+            await as_async(life.instance.alarm, ringing.invocation)
+            return True
+
+        if not await asyncio.shield(life.run(once(), "alarm")):
+            return False
+        await events.ring(life, name)
+        await self.settle()
+        return True
 
     async def list_durable_object_ids(
         self, namespace: DurableObjectNamespace[Any]
@@ -165,11 +227,55 @@ class TestRuntime(Runtime[EnvT]):
         Callers get an error, clients lose their connections without a close frame, and what
         was written is as the disk has it. Stubs stay good.
         """
-        self.host.die()
-        await self._catalog.abandon()
-        self._let_go()
-        await self._open()
+        self._die()
+        assert self._reopening is not None, "it has just died"
+        await self._reopening
         await self.settle()
+
+    def crash_at(self, point: Point) -> asyncio.Future[None]:
+        """End the process the next time that it comes to `point`; another starts at once.
+
+        ::
+
+            crash = rt.crash_at("after_commit")
+            with pytest.raises(errors.ShuttingDown):
+                await room.post("hello")
+            await crash
+
+        Args:
+            point: One of `POINTS`. ``runtime.faults`` says what each means.
+
+        Returns:
+            What is done once the process has died there, and the next one has started.
+
+        Raises:
+            ValueError: If there is no such point.
+        """
+        self._faults.arm(point)
+        self._crash = asyncio.get_running_loop().create_future()
+        return self._crash
+
+    def _die(self) -> None:
+        self.host.die()
+        if self._reopening is None:
+            self._reopening = spawn_outside(self._reopen())
+
+    def _die_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._die, context=Context())
+
+    async def _reopen(self) -> None:
+        try:
+            await self._catalog.abandon()
+            self._let_go()
+            await self._open()
+        finally:
+            self._reopening = None
+        for call in self._held_back:
+            self.host.route(call)
+        self._held_back.clear()
+        if self._crash is not None and self._faults.point is None:
+            self._crash.set_result(None)
+            self._crash = None
 
     async def restart(self, *, after: timedelta = timedelta(0)) -> None:
         """Stop properly, and start again on the same folder `after` some time. Stubs stay good."""
@@ -184,6 +290,8 @@ class TestRuntime(Runtime[EnvT]):
     async def settle(self) -> None:
         """Return once nothing more happens by itself: commits durable, handlers done or waiting."""
         await self.clock.stand_still()
+        if self._reopening is not None and asyncio.current_task() is not self._reopening:
+            await asyncio.shield(self._reopening)
         await self._come_to_rest()
 
     async def _come_to_rest(self) -> None:
@@ -219,37 +327,11 @@ class TestRuntime(Runtime[EnvT]):
 
     async def _wake(self, stub: Any) -> Activation:
         """Return the object's activation, in which no code of it is running."""
-        await self.settle()
-        found: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
-        self.host.wake(key_of(stub), stub.id, found.set_result, found.set_exception)
-        life = await found
-        await self.settle()  # its constructor may go on in a critical section
-        return life
-
-
-class _TestHost(Host):
-    """A host that keeps calls back while the clock moves, and may evict before each event."""
-
-    def __init__(
-        self, runtime: TestRuntime[Any], syncer: Syncer, histories: Histories, *, evicting: bool
-    ) -> None:
-        vfs = runtime._vfs
-        name = None if vfs is None else vfs.name
-        super().__init__(
-            runtime.config, runtime.clock, runtime._catalog, syncer, histories, vfs=name
-        )
-        self._test_clock = runtime.clock
-        self._evicting = evicting
-
-    def route(self, call: Call) -> None:
-        if current.get() is None and self._test_clock.is_moving:
-            self._test_clock.when_still(partial(super().route, call))
-        else:
-            super().route(call)
-
-    def deliver(self, resident: Resident, event: Event, refuse: Refuse) -> None:
-        life = resident.life
-        can_go = life is not None and life.is_quiet and life.failure is None
-        if self._evicting and can_go and not self.is_stepping:
-            self.evict(cast(Activation, life))
-        super().deliver(resident, event, refuse)
+        while True:
+            await self.settle()
+            found: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
+            self.host.wake(key_of(stub), stub.id, found.set_result, found.set_exception)
+            life = await found
+            await self.settle()  # its constructor may go on in a critical section
+            if not life.is_over:  # by something else that the test has set going
+                return life

@@ -43,7 +43,7 @@ class Cook(DurableObject[Any]):
         await asyncio.shield(Cook.done.wait())
 
     async def simmer(self) -> None:
-        await asyncio.sleep(3600)
+        await asyncio.sleep(86400)
 
     async def cook(self) -> None:
         await Cook.warm.wait()
@@ -181,7 +181,7 @@ async def test_a_timer_is_told_with_where_it_is_and_for_how_long(
     await runtime.clock.advance(seconds)
 
     assert runtime.why_awake(cook) == [
-        f"simmer() has been running for {span}: it waits for a timer, asyncio.sleep(3600), "
+        f"simmer() has been running for {span}: it waits for a timer, asyncio.sleep(86400), "
         f"at {line(Cook.simmer, 1)}"
     ]
 
@@ -254,7 +254,7 @@ async def test_a_task_that_an_event_has_left_behind_is_told_with_the_event(
     await cook.leave_to_others()
     await runtime.clock.advance(5)
 
-    reason = f"it waits for a timer, asyncio.sleep(3600), at {line(Cook.simmer, 1)}"
+    reason = f"it waits for a timer, asyncio.sleep(86400), at {line(Cook.simmer, 1)}"
     assert sorted(runtime.why_awake(cook)) == [
         f"a task started by leave_to_others() has been running for 5 s: {reason}",
         f"a task started by leave_to_simmer() has been running for 5 s: {reason}",

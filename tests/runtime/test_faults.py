@@ -1,0 +1,202 @@
+"""What a test can let go wrong: a process that dies at a chosen point, a disk that is bad."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runtime import AlarmInvocation, DurableObject, Request, Response, errors
+from runtime.testing import POINTS, Point, TestRuntime
+from tests.conftest import StartRuntime
+
+
+class Room(DurableObject[Any]):
+    migrations = ("CREATE TABLE notes (text TEXT)",)
+
+    async def fetch(self, request: Request) -> Response:
+        assert request.web_socket is not None
+        self.ctx.accept_web_socket(request.web_socket)
+        return Response.switching_protocols()
+
+    async def note(self, text: str) -> None:
+        self.ctx.storage.sql.exec("INSERT INTO notes VALUES (?)", text)
+        self.ctx.broadcast(text)
+
+    async def notes(self) -> list[str]:
+        return [row["text"] for row in self.ctx.storage.sql.exec("SELECT text FROM notes")]
+
+    async def ring_in(self, seconds: float) -> None:
+        await self.ctx.storage.set_alarm(timedelta(seconds=seconds))
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        self.ctx.storage.sql.exec("INSERT INTO notes VALUES ('rang')")
+
+    async def sleep(self, seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "woke"
+
+    async def give_up_after(self, seconds: float) -> str:
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "gave up"
+        return "unreachable"
+
+
+KEPT: dict[Point, list[str]] = {
+    "before_commit": ["before"],
+    "after_commit": ["before"],
+    "after_sync": ["before", "now"],
+}
+
+
+@pytest.mark.parametrize("point", KEPT)
+async def test_a_process_dies_at_a_point_of_a_writes_way(
+    start_runtime: StartRuntime, point: Point
+) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    await room.note("before")
+
+    crash = rt.crash_at(point)
+    with pytest.raises(errors.ShuttingDown):
+        await room.note("now")
+    await crash
+
+    assert await room.notes() == KEPT[point]
+
+
+async def test_a_process_dies_while_some_have_got_a_message(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    clients = [await rt.connect(room) for _ in range(4)]
+
+    crash = rt.crash_at("during_broadcast")
+    await room.note("hello")
+    await crash
+
+    assert sorted(list(client.received) for client in clients) == [[], [], ["hello"], ["hello"]]
+    assert all(client.closed is not None for client in clients)
+    assert await room.notes() == ["hello"]  # durable before it was visible
+
+
+async def test_an_alarm_whose_process_dies_runs_again(start_runtime: StartRuntime) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    await room.ring_in(10)
+
+    crash = rt.crash_at("during_alarm")
+    await rt.clock.advance(10)
+    await crash
+    await rt.settle()
+
+    assert await room.notes() == ["rang"]
+
+
+async def test_a_point_is_passed_once(start_runtime: StartRuntime) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    crash = rt.crash_at("before_commit")
+    with pytest.raises(errors.ShuttingDown):
+        await room.note("lost")
+    await crash
+
+    await room.note("kept")
+
+    assert await room.notes() == ["kept"]
+
+
+async def test_an_unknown_point_is_refused(start_runtime: StartRuntime) -> None:
+    rt = await start_runtime(rooms=Room)
+
+    with pytest.raises(ValueError, match="there is no point 'at noon'; choose one of before_com"):
+        rt.crash_at("at noon")  # type: ignore[arg-type,unused-ignore]
+    assert set(KEPT) < set(POINTS)
+
+
+async def test_an_alarm_can_come_twice(start_runtime: StartRuntime) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    await room.ring_in(3600)
+
+    assert await rt.duplicate_alarm(room)
+    assert await room.notes() == ["rang", "rang"]
+    assert not await rt.duplicate_alarm(room)
+
+
+@pytest.mark.parametrize("what", ["fill", "fail"])
+async def test_a_disk_that_refuses_loses_what_was_not_acknowledged(
+    start_runtime: StartRuntime, what: str
+) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    await room.note("before")
+
+    getattr(rt.disk, what)()
+    with pytest.raises(errors.DurableObjectError) as refused:
+        await room.note("lost")
+    rt.disk.mend()
+    await rt.settle()
+
+    assert refused.value.retryable
+    assert await room.notes() == ["before"]
+
+
+async def test_what_is_written_on_a_slow_disk_is_shown_when_it_is_durable(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    client = await rt.connect(room)
+    await rt.settle()
+
+    rt.disk.slow(2.0)
+    noted = asyncio.ensure_future(room.note("hello"))
+    await rt.clock.advance(1.9)
+    assert (list(client.received), noted.done()) == ([], False)
+    await rt.clock.advance(0.2)
+
+    assert list(client.received) == ["hello"]
+    await noted
+
+
+async def test_object_code_sleeps_by_the_tests_clock(start_runtime: StartRuntime) -> None:
+    rt: TestRuntime[Any] = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    asleep = asyncio.ensure_future(room.sleep(3600))
+    impatient = asyncio.ensure_future(room.give_up_after(60))
+
+    await rt.clock.advance(59)
+    assert (asleep.done(), impatient.done()) == (False, False)
+    await rt.clock.advance(1)
+    assert await impatient == "gave up"
+    await rt.clock.advance(3540)
+
+    assert await asleep == "woke"
+
+
+async def test_a_loop_is_left_as_it_was_found() -> None:
+    loop = asyncio.get_running_loop()
+    before = dict(vars(loop))
+    async with TestRuntime(bindings={"rooms": Room}):
+        assert vars(loop).keys() > before.keys()
+
+    assert vars(loop).keys() == before.keys()
+
+
+async def test_looking_into_an_object_that_is_reset_meanwhile_finds_the_next_life(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    looking = asyncio.ensure_future(rt.run_in_durable_object(room, lambda obj, ctx: ctx.id.name))
+    await rt.settle()
+    await rt.abort_durable_object(room)
+
+    assert await looking == "a"
