@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
 import pytest
 
-from runtime import DurableObject
+from runtime import DurableObject, Runtime, RuntimeConfig
 from runtime.tasks import ObjectTask
 from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
@@ -169,8 +170,25 @@ async def worker(runtime: TestRuntime[Any]) -> Any:
 
 
 @pytest.mark.parametrize("method", TIMEOUTS)
-async def test_object_code_can_time_out(worker: Any, method: str) -> None:
-    assert await getattr(worker, method)(0.001) == "timed out"
+async def test_object_code_can_time_out(tmp_path: Path, method: str) -> None:
+    config = RuntimeConfig(data=tmp_path)
+    async with Runtime(config, bindings={"workers": Worker}) as runtime:
+        worker = runtime.env.workers.get_by_name("a")
+
+        assert await getattr(worker, method)(0.001) == "timed out"
+
+
+@pytest.mark.parametrize("method", ["time_out", "wait_for", "time_out_in_anyio"])
+async def test_object_code_times_out_by_the_clock_of_a_test(
+    runtime: TestRuntime[Any], worker: Any, method: str
+) -> None:
+    answer = getattr(worker, method)(60)
+
+    await runtime.clock.advance(59.9)
+    assert not answer.done()
+
+    await runtime.clock.advance(0.1)
+    assert await answer == "timed out"
 
 
 @pytest.mark.parametrize("method", TIMEOUTS)
