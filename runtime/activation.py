@@ -317,7 +317,7 @@ class Activation:
         return "alarm" in self.handlers or self.instance is None
 
     def emptied(self) -> None:
-        self.disk.metadata.is_kept = False
+        self.disk.metadata.forget()
         self.alarms.changed = True
         migrate(self.disk.database, self._storage.sql, self.code.cls)
         # What was deleted mustn't stay in the log and the history for long.

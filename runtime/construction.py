@@ -47,7 +47,7 @@ class Construction:
             if self._disk.metadata.restore_to is not None:
                 return  # and another try
             if name is None and life.code.cls.migrations:
-                self._disk.keep_name()  # in one commit with the schema
+                self._disk.keep_notes()  # in one commit with the schema
             migrate(database, self._storage.sql, life.code.cls)
             life.ctx = DurableObjectState(life.id, self._storage, life)
             life.instance = life.code.cls(life.ctx, self._env)

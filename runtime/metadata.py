@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from runtime.errors import StorageError
 from runtime.sql import Database
-from runtime.tables import METADATA, RuntimeTable
+from runtime.tables import METADATA, OWN_SCHEMA, RuntimeTable
 
 _COLUMNS: Final = "(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _NAME: Final = "name"
@@ -22,6 +22,8 @@ class Metadata:
         self._path = database.path
         self.is_kept = False
         """Whether the database says whose it is."""
+        self.has_own_schema = False
+        """Whether it says that tables without rows are worth keeping."""
         self.restore_to: int | None = None
         """The stamp of the moment that the next life is to begin with."""
 
@@ -37,6 +39,7 @@ class Metadata:
         rows = self._table.read(f"SELECT key, value FROM {METADATA}")
         notes = dict(cast(list[tuple[str, str]], rows))
         self.is_kept = _ID in notes
+        self.has_own_schema = OWN_SCHEMA in notes
         self.restore_to = int(notes[_RESTORE]) if _RESTORE in notes else None
         if hex is not None and notes.get(_ID, hex) != hex:
             raise StorageError(
@@ -52,6 +55,15 @@ class Metadata:
         if name is not None:
             self._put(_NAME, name)
         self.is_kept = True
+
+    def note_own_schema(self) -> None:
+        """Note that the object's code has made or changed tables, its migrations aside."""
+        self._put(OWN_SCHEMA, "yes")
+        self.has_own_schema = True
+
+    def forget(self) -> None:
+        """Hear that the database was emptied, notes and all."""
+        self.is_kept = self.has_own_schema = False
 
     def plan_restoration(self, stamp: int) -> None:
         """Have the next life begin with what the database was at `stamp`."""

@@ -132,7 +132,7 @@ class Persistence:
 
         What was deleted row by row isn't nothing: somebody may want it back.
         """
-        if not self._commits.count or self.database.had_rows:
+        if not self._commits.count or self.database.had_rows or self.database.has_own_schema:
             return False
         has_past = not self._commits.has_wiped and self._history.exists()
         return not has_past and is_empty(self.database)
@@ -171,10 +171,11 @@ class Persistence:
         self.database.running_since = None
         if self.database.in_transaction:
             return  # it may be undone, alarms and all
-        if not (self.alarms.changed or (self._commits.count and not self._is_on_record)):
+        is_untold = bool(self._commits.count) and not self._is_on_record
+        if not (self.alarms.changed or is_untold or self._owes_note):
             return
         if self._commits.count:
-            self._commit()  # the name, of an object that has written in transactions only
+            self._commit()  # the notes, of an object that has written in transactions only
         if self.database.is_open:
             self._is_on_record = True
             self.tell_alarms()
@@ -203,11 +204,19 @@ class Persistence:
             self._untold = None
         self._keeper.stored(alarms)
 
-    def keep_name(self) -> None:
-        """Write whose database it is with whatever else is being written."""
-        if not self.metadata.is_kept:
-            with self.database.unconfirmed():  # the rest says whether it is to be waited for
+    @property
+    def _owes_note(self) -> bool:
+        return self.database.has_own_schema and not self.metadata.has_own_schema
+
+    def keep_notes(self) -> None:
+        """Write whose database it is, and the like, with whatever else is being written."""
+        if self.metadata.is_kept and not self._owes_note:
+            return
+        with self.database.unconfirmed():  # the rest says whether it is to be waited for
+            if not self.metadata.is_kept:
                 self.metadata.keep(self._keeper.id.hex, self._keeper.id.name)
+            if self._owes_note:
+                self.metadata.note_own_schema()
 
     def checkpoint_if_due(self) -> None:
         """Shorten the WAL, if it is long."""
@@ -320,7 +329,7 @@ class Persistence:
 
     def _commit(self) -> None:
         try:
-            self.keep_name()
+            self.keep_notes()
             self.database.commit()
         except SqlError as error:
             self._keeper.break_off(error)

@@ -126,6 +126,11 @@ def is_transaction_control(action: str) -> bool:
     return action in ("TRANSACTION", "SAVEPOINT")
 
 
+def changes_schema(action: str) -> bool:
+    """Whether this makes, changes or drops a table, an index, a trigger or a view."""
+    return action.startswith(("CREATE_", "ALTER_", "DROP_"))
+
+
 def allows(action: str, first: str | None, second: str | None, database: str | None) -> bool:
     """Whether object code may do this: an authorizer action of SQLite, with its arguments."""
     if action == "ALTER_TABLE":  # its fourth argument isn't the database, as elsewhere

@@ -37,11 +37,13 @@ def migrate(database: Database, sql: SqlStorage, cls: type[DurableObject[object]
             f"this code knows {len(steps)}"
         )
     limit, database.statement_seconds = database.statement_seconds, None  # an index takes its time
+    has_own_schema = database.has_own_schema
     try:
         for number, step in enumerate(steps[version:], version + 1):
             _take(database, sql, step, number, cls.__name__)
     finally:
         database.statement_seconds = limit
+        database.has_own_schema = has_own_schema  # what migrations make, they make again
 
 
 def _take(database: Database, sql: SqlStorage, step: Step, number: int, name: str) -> None:

@@ -49,6 +49,8 @@ class Database(Transactional):
         self.path = path
         self.had_rows = False
         """Whether something was stored in this life, since the last `wipe`."""
+        self.has_own_schema = False
+        """Whether the object's code has made or changed tables, its migrations aside."""
         self.wal_pages = 0
         """How long the WAL is."""
         self.statement_seconds: float | None = None
@@ -153,7 +155,7 @@ class Database(Transactional):
             self._commits.lost(error)  # what this step wrote before is undone already
             raise
         finally:
-            self._is_wiping = self.had_rows = False
+            self._is_wiping = self.had_rows = self.has_own_schema = False
             connection.limit(apsw.SQLITE_LIMIT_ATTACHED, attached)
             connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
 
@@ -266,6 +268,7 @@ class Database(Transactional):
         if regulator.is_transaction_control(name):
             self._refused_transaction = True
             return apsw.SQLITE_DENY
+        self.has_own_schema = self.has_own_schema or regulator.changes_schema(name)
         if name == "ALTER_TABLE" and regulator.renames_to_reserved(self._statement):
             return apsw.SQLITE_DENY
         is_allowed = regulator.allows(name, first, second, database)

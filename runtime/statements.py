@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from sqlite3 import complete_statement
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from runtime.errors import SqlError
+from runtime.regulator import LIMITS
 from runtime.sql import WRONG_BINDINGS, Database, Row, SqlValue
+
+MOST_BYTES: Final = LIMITS["SQLITE_LIMIT_SQL_LENGTH"]  # of all statements of one call together
 
 R = TypeVar("R")
 
@@ -59,6 +62,8 @@ class SqlStorage:
         """
         self._check()
         if ";" in query:
+            if len(query.encode()) > MOST_BYTES:  # as SQLite has it for a single one
+                raise SqlError("query string is too large", code="SQLITE_TOOBIG")
             *before, query = _statements(query)
             for statement in before:
                 self._execute_before_others(statement)

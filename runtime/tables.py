@@ -8,6 +8,7 @@ from runtime.errors import SqlError
 from runtime.sql import Database, Row, SqlValue
 
 METADATA: Final = "_cf_METADATA"  # the runtime's notes about the object, which are no content
+OWN_SCHEMA: Final = "schema"  # the note that is there if the tables themselves are content
 
 
 class RuntimeTable:
@@ -46,15 +47,21 @@ class RuntimeTable:
 
 
 def is_empty(database: Database) -> bool:
-    """Whether no table has a row, the runtime's own notes about the object aside."""
+    """Whether no table has a row, and there is none that only migrations would make again.
+
+    The runtime's own notes about the object don't count.
+    """
     tables = database.run(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' "
-        "AND type IN ('table', 'virtual') AND name NOT IN ('sqlite_schema', ?)",
-        METADATA,
+        "AND type IN ('table', 'virtual') AND name != 'sqlite_schema'"
     )
-    # SQL has no placeholder for a table's name.
-    names = [str(name).replace('"', '""') for (name,) in tables]
     try:
-        return not any(database.run(f'SELECT 1 FROM "{name}" LIMIT 1') for name in names)
+        return not any(database.run(_a_row_of(str(name))) for (name,) in tables)
     except SqlError:  # what can't be read isn't known to be empty
         return False
+
+
+def _a_row_of(table: str) -> str:
+    quoted = table.replace('"', '""')  # SQL has no placeholder for a table's name
+    which = f"WHERE key = '{OWN_SCHEMA}'" if table == METADATA else "LIMIT 1"
+    return f'SELECT 1 FROM "{quoted}" {which}'

@@ -506,11 +506,6 @@ async def test_a53_the_stub_of_an_object_that_was_reset_goes_on_failing(console:
 # Tables that have no rows.
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="to be mended: an object whose tables have no rows is removed when it is evicted, with "
-    "the tables that its code has made",
-)
 async def test_a_table_without_rows_is_still_there_after_an_eviction(
     start_awake_runtime: StartRuntime,
 ) -> None:
@@ -521,3 +516,33 @@ async def test_a_table_without_rows_is_still_there_after_an_eviction(
     await runtime.evict_durable_object(console.stub)
 
     assert await console.run("SELECT * FROM t") == []
+
+
+async def test_a_table_without_rows_is_still_there_after_a_crash(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    runtime = await start_awake_runtime(objects=DurableObject)
+    console = Console(runtime, runtime.env.objects.get_by_name("a"))
+    await console.run("CREATE TABLE t (a)")
+
+    await runtime.crash()
+
+    assert await console.run("SELECT * FROM t") == []
+
+
+async def test_tables_made_by_migrations_alone_are_nothing_stored(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    class Shelf(DurableObject[object]):
+        migrations = ("CREATE TABLE books (title TEXT)",)
+
+        async def look(self) -> int:
+            return len(self.ctx.storage.sql.exec("SELECT title FROM books").to_array())
+
+    runtime = await start_awake_runtime(shelves=Shelf)
+    shelf = runtime.env.shelves.get_by_name("a")
+    assert await shelf.look() == 0
+
+    await runtime.evict_durable_object(shelf)
+
+    assert await runtime.list_durable_object_ids(runtime.env.shelves) == []

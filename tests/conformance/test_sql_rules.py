@@ -379,10 +379,6 @@ async def test_limit_of_sql_is_100_000_bytes_not_characters(console: Console) ->
     assert "SQLITE_TOOBIG" in await console.refusal(f"{query}  ")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="to be mended: `exec` measures each statement, the original the whole text first",
-)
 async def test_limit_of_sql_holds_for_all_statements_together(console: Console) -> None:
     statement = "INSERT INTO readers (name) VALUES ('Ada');"
 

@@ -117,12 +117,22 @@ def test_a_database_that_remembers_numbers_it_must_not_give_again_isnt_empty(
 def test_keys_and_alarms_count_as_content_and_the_objects_name_doesnt(
     database: Database, table: str, expected: bool
 ) -> None:
-    database.write(f"CREATE TABLE {table} (a)")
+    database.write(f"CREATE TABLE {table} (key)")
     assert is_empty(database)
 
-    database.write(f"INSERT INTO {table} VALUES (1)")
+    database.write(f"INSERT INTO {table} VALUES ('name')")
 
     assert is_empty(database) is expected
+
+
+def test_a_database_whose_tables_are_noted_as_the_objects_own_isnt_empty(
+    database: Database,
+) -> None:
+    database.write("CREATE TABLE _cf_METADATA (key, value)")
+
+    database.write("INSERT INTO _cf_METADATA VALUES ('schema', 'yes')")
+
+    assert not is_empty(database)
 
 
 @pytest.mark.parametrize(
