@@ -15,7 +15,9 @@ from runtime.errors import ShuttingDown
 from runtime.evictions import STOPPING, Evictions
 from runtime.resident import Resident
 
-POLL_SECONDS: Final = 0.005  # a dozen things may have to end; that is simpler than as many signals
+# A dozen things may have to end; to look for that is simpler than as many signals.
+SHORTEST_POLL_SECONDS: Final = 0.0002
+LONGEST_POLL_SECONDS: Final = 0.005
 CLOSE_SECONDS: Final = 30.0  # that the disk has for closing each object
 FAREWELL_SECONDS: Final = 5.0  # for what was sent to leave for clients that are slow to take it
 
@@ -72,8 +74,10 @@ def _are_fewer(residents: Mapping[Key, Resident], before: int) -> bool:
 
 async def _until(is_so: Callable[[], bool], seconds: float) -> bool:
     """Return as soon as something is so, or after some time; and whether it is."""
+    pause = SHORTEST_POLL_SECONDS
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while not is_so():  # noqa: ASYNC110
-                await asyncio.sleep(POLL_SECONDS)
+            while not is_so():
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_POLL_SECONDS)
     return is_so()

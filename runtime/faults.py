@@ -129,6 +129,9 @@ class FaultySyncer(Syncer):
     def __init__(self, faults: Faults) -> None:
         super().__init__()
         self._faults = faults
+        self._is_over = False
+        self.delayed = 0
+        """How much work waits for the clock."""
 
     def run(self, work: Callable[[], None], done: Done, *, is_urgent: bool = False) -> None:
         faults = self._faults
@@ -137,12 +140,27 @@ class FaultySyncer(Syncer):
         elif faults.fires("after_commit"):
             faults.die_soon()  # the work isn't begun, and nobody hears of it
         elif faults.delay:
-            run = super().run
-            faults.clock.call_later(
-                faults.delay, partial(run, self._as_it_is(work), done, is_urgent=True)
-            )
+            self.after(faults.delay, partial(self._run_now, work, done))
         else:
-            super().run(self._as_it_is(work), partial(self._tell, done), is_urgent=True)
+            self._run_now(work, done)
+
+    def after(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call `callback` once so much time has passed, by the test's clock, if it lives then."""
+        self.delayed += 1
+
+        def go_on() -> None:
+            self.delayed -= 1
+            if not self._is_over:
+                callback()
+
+        self._faults.clock.call_later(seconds, go_on)
+
+    def shut_down(self) -> None:
+        self._is_over = True
+        super().shut_down()
+
+    def _run_now(self, work: Callable[[], None], done: Done) -> None:
+        super().run(self._as_it_is(work), partial(self._tell, done), is_urgent=True)
 
     def _as_it_is(self, work: Callable[[], None]) -> Callable[[], None]:
         def attempt() -> None:
@@ -178,6 +196,7 @@ class FaultyHost(Host):
     """A host that keeps calls back while the clock moves, evicts, and dies where it is told to.
 
     Args:
+        syncer: Its disk.
         evicting: Evict an object before each of its events.
         hold_back: Takes the calls that come after its death, for the next process.
     """
@@ -193,12 +212,14 @@ class FaultyHost(Host):
         faults: Faults,
         *,
         vfs: str | None,
+        syncer: FaultySyncer,
         evicting: bool,
         hold_back: Callable[[Call], object],
     ) -> None:
-        super().__init__(config, clock, catalog, FaultySyncer(faults), histories, vfs=vfs)
+        super().__init__(config, clock, catalog, syncer, histories, vfs=vfs)
         self.traffic = Traffic(FaultyPump(asyncio.get_running_loop().call_soon, faults))
         self._faults = faults
+        self._syncer = syncer
         self._evicting = evicting
         self._hold_back = hold_back
 
@@ -209,6 +230,18 @@ class FaultyHost(Host):
             self.clock.when_still(partial(super().route, call))
         else:
             super().route(call)
+
+    @property
+    def is_at_rest(self) -> bool:
+        if not self._syncer.delayed:
+            return super().is_at_rest
+        # What waits for a slow disk, a database that is being closed perhaps, waits for the clock.
+        return (
+            not self._inbox
+            and self._syncer.is_idle
+            and self.traffic.pump.is_idle
+            and self._catalog.is_idle
+        )
 
     def deliver(self, resident: Resident, event: Event, refuse: Refuse) -> None:
         life = resident.life

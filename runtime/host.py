@@ -263,6 +263,10 @@ class Host:
         resident = self._residents.get(key)
         return None if resident is None else resident.life
 
+    def lives(self) -> list[Activation]:
+        """Return the activations of all objects that are awake."""
+        return [resident.life for resident in self._residents.values() if resident.life is not None]
+
     def wake(self, key: Key, id: ObjectId, found: Event, refuse: Refuse) -> None:
         """Have an object awake, and call `found` with its activation."""
         self.deliver(self._resident(key, id), found, refuse)

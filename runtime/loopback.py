@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 from functools import partial
+from typing import Any
 
 from runtime.connection import VANISHED, VANISHED_REASON
-from runtime.fetch import Response
+from runtime.fetch import SWITCHING_PROTOCOLS, Request, Response
 from runtime.messages import Message, Outgoing
 from runtime.sockets import WebSocket
 
@@ -38,6 +39,28 @@ class SocketClosed(Exception):
         super().__init__(f"{code} {reason}".strip())
         self.code = code
         self.reason = reason
+
+
+async def connect(
+    stub: Any, url: str, headers: Mapping[str, str] | None, settle: Callable[[], Awaitable[None]]
+) -> ClientSocket:
+    """Open a WebSocket to an object, and return the client's end.
+
+    Args:
+        url: Absolute, or its path alone.
+        settle: Awaited whenever the client has done something, for what follows from that.
+
+    Raises:
+        HandshakeRefused: If the object answers anything but 101.
+    """
+    client = ClientSocket(settle)
+    absolute = url if "://" in url else f"ws://test{url}"
+    server = client.server = WebSocket(client.wire, url=absolute)
+    response = await stub.fetch(Request(absolute, headers=headers, web_socket=server))
+    if response.status != SWITCHING_PROTOCOLS:
+        raise HandshakeRefused(response)
+    server.opened()
+    return client
 
 
 class ClientSocket:

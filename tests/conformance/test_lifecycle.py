@@ -210,11 +210,6 @@ async def test_i03_eviction_takes_what_is_in_memory_only(
     assert await awake_counter.increment() == 1000, "nothing was evicted"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AttributeError,
-    reason="api.md, Testing: objects are evicted one by one, or each before each of its events",
-)
 async def test_i03_all_objects_are_evicted_at_once(
     awake_runtime: TestRuntime[Any], awake_counter: Any
 ) -> None:
@@ -305,11 +300,6 @@ async def test_i09_aborting_keeps_data_and_alarms(
     assert await awake_counter.entries() == ["rung"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AttributeError,
-    reason="api.md, Testing: one test one world, so there is nothing to reset",
-)
 async def test_i09_a_reset_takes_all_data_and_alarms(
     runtime: TestRuntime[Any], counter: Any
 ) -> None:

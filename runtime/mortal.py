@@ -1,0 +1,200 @@
+"""A runtime whose time, disk and death are somebody else's to decide. For tests.
+
+It dies as a process does, with nothing finished, written or said, and the next one finds on the
+disk what the first has left there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any, Final, Self, cast
+
+from runtime.clock import ManualClock
+from runtime.config import RuntimeConfig
+from runtime.faults import Disk, Faults, FaultyHost, FaultySyncer, Point
+from runtime.histories import Histories
+from runtime.host import Host
+from runtime.namespace import Call
+from runtime.runtime import EnvT, Runtime
+from runtime.tasks import spawn_outside
+from runtime.virtual import VirtualTimers
+
+# A disk that syncs in no time, where the machine has one: tests wait for it, and need no more.
+_MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+ROUNDS: Final = 10  # of the loop in which nothing happens, until everything counts as settled
+
+
+class MortalRuntime(Runtime[EnvT]):
+    """A runtime in a folder of its own that is gone afterwards, with a clock that stands still.
+
+    Args:
+        bindings: As for `Runtime`.
+        env: As for `Runtime`.
+        evicting: Evict an object before each of its events. Nobody may notice (I6).
+        data: Keep everything in this folder, and leave it there.
+        start: What the clock shows first, in seconds since the epoch; by default the time.
+        config: Further settings, by name.
+
+    Attributes:
+        clock: Its time: ``await rt.clock.advance(60)`` rings alarms, ends time limits, evicts
+            what has been idle, and wakes object code from ``asyncio.sleep``, all in order.
+        disk: Its disk, which can be full, broken or slow.
+    """
+
+    clock: ManualClock
+    disk: Disk
+
+    def __init__(
+        self,
+        *,
+        bindings: Mapping[str, type],
+        env: Callable[..., EnvT] = SimpleNamespace,  # type: ignore[assignment]  # the default EnvT
+        evicting: bool = False,
+        data: Path | None = None,
+        start: float | None = None,
+        **config: Any,
+    ) -> None:
+        self._folder = None if data else TemporaryDirectory(prefix="dormouse-", dir=_MEMORY)
+        folder = data or Path(cast(TemporaryDirectory[str], self._folder).name)
+        self.clock = ManualClock(self.come_to_rest, start)
+        self._evicting = evicting
+        self._faults = Faults(self.clock, self._die, self._die_soon)
+        self.disk = Disk(self._faults)
+        self._crash: asyncio.Future[None] | None = None
+        self._reopening: asyncio.Task[None] | None = None
+        self._held_back: list[Call] = []
+        settings = RuntimeConfig(data=folder, debug=True, **config)
+        super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await super().__aenter__()
+        except BaseException:
+            self._clean_up()
+            raise
+        self._timers = VirtualTimers(asyncio.get_running_loop(), self.clock)
+        self._timers.install()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._reopening is not None:
+            await self._reopening
+        self._timers.uninstall()
+        try:
+            await super().__aexit__(*error)
+        finally:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _make_host(self, histories: Histories) -> Host:
+        vfs = None if self._vfs is None else self._vfs.name
+        return FaultyHost(
+            self.config,
+            self.clock,
+            self._catalog,
+            histories,
+            self._faults,
+            vfs=vfs,
+            syncer=self._make_syncer(),
+            evicting=self._evicting,
+            hold_back=self._held_back.append,
+        )
+
+    def _make_syncer(self) -> FaultySyncer:
+        return FaultySyncer(self._faults)
+
+    # Dying.
+
+    async def crash(self) -> None:
+        """End the process, as ``kill -9`` does, and start another on the same folder.
+
+        Callers get an error, clients lose their connections without a close frame, and what
+        was written is as the disk has it. Stubs stay good.
+        """
+        self._die()
+        assert self._reopening is not None, "it has just died"
+        await self._reopening
+        await self.settle()
+
+    def crash_at(self, point: Point) -> asyncio.Future[None]:
+        """End the process the next time that it comes to `point`; another starts at once.
+
+        ::
+
+            crash = rt.crash_at("after_commit")
+            with pytest.raises(errors.ShuttingDown):
+                await room.post("hello")
+            await crash
+
+        Args:
+            point: One of `POINTS`. ``runtime.faults`` says what each means.
+
+        Returns:
+            What is done once the process has died there, and the next one has started.
+
+        Raises:
+            ValueError: If there is no such point.
+        """
+        self._faults.arm(point)
+        self._crash = asyncio.get_running_loop().create_future()
+        return self._crash
+
+    def _die(self) -> None:
+        self.host.die()
+        if self._reopening is None:
+            self._reopening = spawn_outside(self._reopen())
+
+    def _die_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._die, context=Context())
+
+    async def _reopen(self) -> None:
+        try:
+            await self._catalog.abandon()
+            self._let_go()
+            await self._open()
+        finally:
+            self._reopening = None
+        for call in self._held_back:
+            self.host.route(call)
+        self._held_back.clear()
+        if self._crash is not None and self._faults.point is None:
+            self._crash.set_result(None)
+            self._crash = None
+
+    async def restart(self, *, after: timedelta = timedelta(0)) -> None:
+        """Stop properly, and start again on the same folder `after` some time. Stubs stay good."""
+        await self.host.drain()
+        await self._close()
+        await self.clock.advance(after)
+        await self._open()
+        await self.settle()
+
+    # Time.
+
+    async def settle(self) -> None:
+        """Return once nothing more happens by itself: commits durable, handlers done or waiting."""
+        await self.clock.stand_still()
+        if self._reopening is not None and asyncio.current_task() is not self._reopening:
+            await asyncio.shield(self._reopening)
+        await self.come_to_rest()
+
+    async def come_to_rest(self) -> None:
+        """Return once nothing more happens before the clock moves. Unlike `settle` it doesn't wait
+        for moves of the clock that are under way."""
+        calm, steps = 0, -1
+        while calm < ROUNDS:
+            await asyncio.sleep(0)
+            is_calm = self.host.is_at_rest and self.host.steps == steps
+            calm = calm + 1 if is_calm else 0
+            steps = self.host.steps

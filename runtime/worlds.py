@@ -1,0 +1,188 @@
+"""A world of its own for each test, with doors into its objects.
+
+Nothing here is a fake: the objects, their SQLite and their gates are the real ones. Only the
+time is the test's, and the WebSockets have no network between their ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from runtime import events
+from runtime.activation import Activation
+from runtime.errors import DurableObjectError, ObjectReset
+from runtime.ids import ObjectId
+from runtime.loopback import ClientSocket, connect
+from runtime.mortal import MortalRuntime
+from runtime.namespace import DurableObjectNamespace
+from runtime.object import DurableObjectState
+from runtime.runtime import EnvT, key_of
+from runtime.tasks import as_async
+
+T = TypeVar("T")
+
+
+class TestRuntime(MortalRuntime[EnvT]):
+    """A runtime in a folder of its own that is gone afterwards, with a clock that stands still.
+
+    It is started by ``async with``, with the arguments of `MortalRuntime`. Other than a
+    `Runtime` it lets tests look into objects, and take away what these may rely on.
+    """
+
+    __test__ = False  # pytest takes it for a test otherwise
+
+    # Looking into objects.
+
+    @overload
+    async def run_in_durable_object(
+        self, stub: Any, callback: Callable[[Any, DurableObjectState], Awaitable[T]]
+    ) -> T: ...
+    @overload
+    async def run_in_durable_object(
+        self, stub: Any, callback: Callable[[Any, DurableObjectState], T]
+    ) -> T: ...
+    async def run_in_durable_object(
+        self, stub: Any, callback: Callable[[Any, DurableObjectState], Any]
+    ) -> Any:
+        """Run `callback` with the instance and its ``ctx``, as code of the object.
+
+        Returns:
+            What it returns (awaited, if it is ``async``), not copied.
+        """
+        life = await self._wake(stub)
+        task = life.run(as_async(callback, life.instance, life.ctx), "run_in_durable_object")
+        return await asyncio.shield(task)
+
+    async def run_durable_object_alarm(self, stub: Any, *, name: str | None = None) -> bool:
+        """Run an alarm now, whenever it is set for. Returns whether there was one."""
+        life = await self._wake(stub)
+        is_set: bool = await life.run(as_async(life.alarms.hasten, name), "hasten")
+        if is_set:
+            await events.ring(life, name)
+            await self.settle()
+        return is_set
+
+    async def duplicate_alarm(self, stub: Any, *, name: str | None = None) -> bool:
+        """Run an alarm twice: as if the process had died before its first end was noted.
+
+        What the first run writes stays, as at-least-once delivery allows. The second is the
+        alarm's own, and a retry to nobody's knowledge: it gets the same invocation.
+
+        Returns:
+            Whether there was one.
+        """
+        life = await self._wake(stub)
+
+        async def once() -> bool:
+            if not life.alarms.hasten(name):
+                return False
+            ringing = life.alarms.ring(name, self.clock.time())
+            assert ringing is not None, "it is due"
+            await as_async(life.instance.alarm, ringing.invocation)
+            return True
+
+        if not await asyncio.shield(life.run(once(), "alarm")):
+            return False
+        await events.ring(life, name)
+        await self.settle()
+        return True
+
+    async def list_durable_object_ids(
+        self, namespace: DurableObjectNamespace[Any]
+    ) -> list[ObjectId]:
+        """Return the ids of all objects that have storage."""
+        await self.settle()
+        return [id async for id in namespace.list()]
+
+    async def commit_count(self, stub: Any) -> int:
+        """Return how many transactions an object has committed in this life."""
+        return (await self._wake(stub)).disk.commit_count
+
+    # Taking things away.
+
+    async def evict_durable_object(self, stub: Any) -> None:
+        """Take an object's memory; its sockets stay.
+
+        Raises:
+            DurableObjectError: If it isn't in memory, or something of it is under way.
+        """
+        await self.settle()
+        life = self.host.life_of(key_of(stub))
+        if life is None:
+            raise DurableObjectError("Cannot evict Durable Object: it is not currently running.")
+        if life.failure is not None or not life.is_quiet:
+            raise DurableObjectError("Cannot evict Durable Object: it still has work under way.")
+        self.host.evict(life)
+        await self.settle()
+
+    async def evict_all_durable_objects(self) -> None:
+        """Take the memory of all objects that nothing of is under way; their sockets stay.
+
+        The original's ``evictAllDurableObjects``. Objects that are busy stay as they are.
+        """
+        await self.settle()
+        for life in self.host.lives():
+            if life.failure is None and life.is_quiet:
+                self.host.evict(life)
+        await self.settle()
+
+    async def abort_durable_object(self, stub: Any) -> None:
+        """Take an object's memory and its sockets, and whatever isn't committed."""
+        await self.settle()
+        if (life := self.host.life_of(key_of(stub))) is not None:
+            _abort(life)
+        await self.settle()
+
+    async def abort_all_durable_objects(self) -> None:
+        """Take the memory of all objects, their sockets, and whatever isn't committed."""
+        await self.settle()
+        for life in self.host.lives():
+            _abort(life)
+        await self.settle()
+
+    async def reset(self) -> None:
+        """Take everything: all objects with their sockets, what they have stored, their alarms.
+
+        The clock and the disk stay as they are, and stubs stay good. It is quicker than another
+        `TestRuntime`, for tests that share one.
+        """
+        await self.abort_all_durable_objects()
+        for namespace in self.namespaces.values():
+            async for id in namespace.list(limit=sys.maxsize):
+                life = await self._wake(namespace.get(id))
+                await life.run(as_async(life.ctx.storage.delete_all), "reset")
+        await self.evict_all_durable_objects()
+
+    # WebSockets.
+
+    async def connect(
+        self,
+        stub: Any,
+        url: str = "/",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> ClientSocket:
+        """Open a WebSocket to an object, and return the client's end.
+
+        Raises:
+            HandshakeRefused: If the object answers anything but 101.
+        """
+        return await connect(stub, url, headers, self.settle)
+
+    async def _wake(self, stub: Any) -> Activation:
+        """Return the object's activation, in which no code of it is running."""
+        while True:
+            await self.settle()
+            found: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
+            self.host.wake(key_of(stub), stub.id, found.set_result, found.set_exception)
+            life = await found
+            await self.settle()  # its constructor may go on in a critical section
+            if not life.is_over:  # by something else that the test has set going
+                return life
+
+
+def _abort(life: Activation) -> None:
+    life.break_off(ObjectReset("abort_durable_object()", durable_object_id=life.id.hex))
