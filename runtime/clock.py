@@ -184,6 +184,13 @@ class ManualClock:
         self._moves.append(move)
         return move
 
+    def skip(self, until: float = math.inf) -> bool:
+        """Move to the next thing that is due, and do it. Returns whether there was one.
+
+        Unlike `advance` it doesn't wait for what follows from that.
+        """
+        return self._ring_next(until)
+
     @property
     def is_moving(self) -> bool:
         """Whether `advance` was called, and isn't done."""

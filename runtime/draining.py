@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from runtime.catalog import Key
 from runtime.connection import SERVICE_RESTART, Connection, Traffic
-from runtime.errors import ShuttingDown
+from runtime.errors import ObjectReset
 from runtime.evictions import STOPPING, Evictions
 from runtime.resident import Resident
 
@@ -55,7 +55,7 @@ async def drain(
         elif resident.life.is_quiet and resident.life.failure is None:
             evictions.evict(resident)
         else:  # one that is broken already waits for what it has lost to be undone
-            resident.life.break_off(ShuttingDown(STOPPING))
+            resident.life.break_off(ObjectReset(STOPPING))  # it may have acted
     while residents and await _until(partial(_are_fewer, residents, len(residents)), CLOSE_SECONDS):
         pass  # one after another, each has its time
     for resident in residents.values():

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from runtime import events
 from runtime.activation import Activation
@@ -71,6 +71,7 @@ class Evictions:
         self._drain_seconds = drain_seconds
         # The objects that are asked for their alarms, and when that is to be tried again.
         self._untold: dict[Key, Timer | None] = {}
+        self._closing: dict[asyncio.Task[None], Persistence] = {}
         self._loop = asyncio.get_running_loop()
 
     def watch(self, life: Activation, seconds: float | None = None) -> None:
@@ -84,7 +85,10 @@ class Evictions:
         assert life is not None, "nothing to evict"
         is_empty = life.disk.has_become_empty()
         resident.is_closing = True
-        spawn_outside(self._close(resident, life.hibernate(), is_empty=is_empty))
+        disk = life.hibernate()
+        closing = spawn_outside(self._close(resident, disk, is_empty=is_empty))
+        self._closing[closing] = disk
+        closing.add_done_callback(self._closing.pop)
 
     def renew(self, residents: Iterable[Resident]) -> None:
         """Have objects leave memory, because their classes were replaced. Their sockets stay.
@@ -185,6 +189,12 @@ class Evictions:
         reset.retryable = True
         life.break_off(reset, keeps_sockets=True)
 
+    def bury(self) -> None:
+        """Close the databases that were being closed when the process died, as they are."""
+        for closing, disk in list(self._closing.items()):
+            closing.cancel()
+            disk.abandon()
+
     async def _close(self, resident: Resident, disk: Persistence, *, is_empty: bool) -> None:
         name, stamp = name_of(resident.key), self._house.histories.stamps.next()
         if is_empty and await self._is_durable(Entry(Kind.REMOVED, name, stamp=stamp)):
@@ -223,16 +233,21 @@ class Evictions:
 
     async def _on_thread(self, work: Callable[[], None]) -> bool:
         done: asyncio.Future[Exception | None] = self._loop.create_future()
-        self._house.syncer.run(work, done.set_result)
+        self._house.syncer.run(work, partial(_set, done))
         if (error := await done) is not None and not is_of_the_disk(error):
             log.error("closing a database failed; it is repaired when it is next opened: %s", error)
         return error is None
 
     async def _is_durable(self, entry: Entry) -> bool:
         is_durable: asyncio.Future[bool] = self._loop.create_future()
-        durable, lost = (partial(is_durable.set_result, outcome) for outcome in (True, False))
+        durable, lost = (partial(_set, is_durable, outcome) for outcome in (True, False))
         self._house.journal.append(entry, durable, lambda _: lost())
         return await is_durable
+
+
+def _set(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():  # whoever waits may have died
+        future.set_result(result)
 
 
 def _tell_alarms(life: Activation) -> None:

@@ -21,7 +21,7 @@ from runtime.clock import Clock
 from runtime.config import RuntimeConfig
 from runtime.connection import Traffic
 from runtime.draining import drain
-from runtime.errors import ShuttingDown
+from runtime.errors import ObjectReset, ShuttingDown
 from runtime.evictions import STOPPING, Evictions, ignore, key_of, name_of
 from runtime.histories import Histories
 from runtime.ids import IdScheme, ObjectId
@@ -115,8 +115,14 @@ class Host:
         for resident in list(self._residents.values()):
             resident.sockets.hang_up()
             if (life := resident.life) is not None:
-                life.break_off(ShuttingDown("the process died"))
+                life.break_off(ObjectReset("the process died"))
                 life.abandon()
+            while resident.waiting:
+                resident.next().refuse(ShuttingDown("the process died"))
+
+    def bury(self) -> None:
+        """Let go of the files that were open when it died. Once nothing uses them. For tests."""
+        self._evictions.bury()
 
     @property
     def is_at_rest(self) -> bool:

@@ -66,7 +66,7 @@ class MortalRuntime(Runtime[EnvT]):
         folder = data or Path(cast(TemporaryDirectory[str], self._folder).name)
         self.clock = ManualClock(self.come_to_rest, start)
         self._evicting = evicting
-        self._faults = Faults(self.clock, self._die, self._die_soon)
+        self._faults = Faults(self.clock, self.die, self._die_soon)
         self.disk = Disk(self._faults)
         self._crash: asyncio.Future[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
@@ -87,6 +87,9 @@ class MortalRuntime(Runtime[EnvT]):
     async def __aexit__(self, *error: object) -> None:
         if self._reopening is not None:
             await self._reopening
+        self.disk.mend()
+        while self._syncer.delayed and self.clock.skip():  # what waits for the disk has to end
+            await self.come_to_rest()
         self._timers.uninstall()
         try:
             await super().__aexit__(*error)
@@ -99,6 +102,7 @@ class MortalRuntime(Runtime[EnvT]):
 
     def _make_host(self, histories: Histories) -> Host:
         vfs = None if self._vfs is None else self._vfs.name
+        self._syncer = self._make_syncer()
         return FaultyHost(
             self.config,
             self.clock,
@@ -106,7 +110,7 @@ class MortalRuntime(Runtime[EnvT]):
             histories,
             self._faults,
             vfs=vfs,
-            syncer=self._make_syncer(),
+            syncer=self._syncer,
             evicting=self._evicting,
             hold_back=self._held_back.append,
         )
@@ -122,7 +126,7 @@ class MortalRuntime(Runtime[EnvT]):
         Callers get an error, clients lose their connections without a close frame, and what
         was written is as the disk has it. Stubs stay good.
         """
-        self._die()
+        self.die()
         assert self._reopening is not None, "it has just died"
         await self._reopening
         await self.settle()
@@ -133,7 +137,7 @@ class MortalRuntime(Runtime[EnvT]):
         ::
 
             crash = rt.crash_at("after_commit")
-            with pytest.raises(errors.ShuttingDown):
+            with pytest.raises(errors.ObjectReset):
                 await room.post("hello")
             await crash
 
@@ -150,18 +154,20 @@ class MortalRuntime(Runtime[EnvT]):
         self._crash = asyncio.get_running_loop().create_future()
         return self._crash
 
-    def _die(self) -> None:
+    def die(self) -> None:
+        """End the process now; another starts by itself, which `crash` waits for."""
         self.host.die()
         if self._reopening is None:
             self._reopening = spawn_outside(self._reopen())
 
     def _die_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._die, context=Context())
+        asyncio.get_running_loop().call_soon(self.die, context=Context())
 
     async def _reopen(self) -> None:
         try:
             await self._catalog.abandon()
             self._let_go()
+            self.host.bury()
             await self._open()
         finally:
             self._reopening = None

@@ -51,15 +51,18 @@ class Syncer:
             done(error)
 
         def job() -> None:
-            error = None
-            try:
-                work()
-            except Exception as raised:  # whatever it is, the loop has to hear of it
-                error = raised
-                self.failed(error)
-            loop.call_soon_threadsafe(finish, error)
+            loop.call_soon_threadsafe(finish, self.attempt(work))
 
         (self._urgent if is_urgent else self._pool).submit(job)
+
+    def attempt(self, work: Callable[[], None]) -> Exception | None:
+        """Do `work` on this thread, and return its error if it had one."""
+        try:
+            work()
+        except Exception as error:  # whatever it is, the loop has to hear of it
+            self.failed(error)
+            return error
+        return None
 
     async def result_of(self, work: Callable[[], T]) -> T:
         """Do `work` on a thread, and return what it returns. That goes on even if nobody waits."""

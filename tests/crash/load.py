@@ -188,6 +188,8 @@ async def client(things: Any, life: int, number: int) -> None:
         except errors.ShuttingDown:
             return
         except errors.ObjectReset as reset:
+            if "stopping" in str(reset):
+                return
             if "it is dropped" not in str(reset):  # by `dropped`
                 raise
         else:

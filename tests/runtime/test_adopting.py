@@ -343,7 +343,7 @@ async def test_a_runtime_that_stops_doesnt_wait_for_the_time_of_a_busy_object() 
         await runtime.settle()
 
         assert not call.done()
-    with pytest.raises(errors.ShuttingDown):
+    with pytest.raises(errors.ObjectReset):
         await call
 
 

@@ -63,7 +63,7 @@ async def test_a_process_dies_at_a_point_of_a_writes_way(
     await room.note("before")
 
     crash = rt.crash_at(point)
-    with pytest.raises(errors.ShuttingDown):
+    with pytest.raises(errors.ObjectReset):
         await room.note("now")
     await crash
 
@@ -103,7 +103,7 @@ async def test_a_point_is_passed_once(start_runtime: StartRuntime) -> None:
     rt = await start_runtime(rooms=Room)
     room = rt.env.rooms.get_by_name("a")
     crash = rt.crash_at("before_commit")
-    with pytest.raises(errors.ShuttingDown):
+    with pytest.raises(errors.ObjectReset):
         await room.note("lost")
     await crash
 
@@ -200,3 +200,54 @@ async def test_looking_into_an_object_that_is_reset_meanwhile_finds_the_next_lif
     await rt.abort_durable_object(room)
 
     assert await looking == "a"
+
+
+async def test_a_process_that_dies_while_it_closes_an_object_leaves_it_for_the_next(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    assert await room.notes() == []
+    rt.disk.slow(5)
+    evicting = asyncio.ensure_future(rt.evict_durable_object(room))  # nothing is stored in it
+    await rt.settle()
+    waiting = asyncio.ensure_future(room.notes())
+    await rt.settle()
+    assert not waiting.done()
+
+    await rt.crash()
+
+    with pytest.raises(errors.ShuttingDown):
+        await waiting
+    await evicting
+    rt.disk.mend()
+    await room.note("after")
+    assert await room.notes() == ["after"]
+
+
+async def test_an_eviction_waits_for_a_slow_disk_by_the_clock(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    assert await room.notes() == []
+    rt.disk.slow(5)
+
+    await rt.evict_durable_object(room)
+    waiting = asyncio.ensure_future(room.notes())
+    await rt.clock.advance(4.9)
+    assert not waiting.done()
+
+    rt.disk.mend()
+    await rt.clock.advance(0.2)
+    assert await waiting == []
+
+
+async def test_a_disk_that_is_bad_in_the_end_keeps_no_test_from_ending() -> None:
+    async with TestRuntime(bindings={"rooms": Room}) as rt:
+        rt.disk.slow(20)
+        noting = asyncio.ensure_future(rt.env.rooms.get_by_name("a").note("late"))
+        await rt.settle()
+        rt.disk.fill()
+
+    await noting

@@ -113,8 +113,9 @@ async def test_a_handler_that_takes_too_long_is_dropped_when_the_runtime_stops(
         putting = runtime.env.shelves.get_by_name("a").hold_and_put()
         await turns()
 
-    with pytest.raises(errors.DurableObjectError, match="stopping"):
+    with pytest.raises(errors.ObjectReset, match="stopping") as dropped:
         await putting
+    assert not dropped.value.retryable, "it may have acted"
 
 
 @pytest.mark.parametrize("method", ["ask", "put_and_ask"])
