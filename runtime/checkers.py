@@ -1,0 +1,302 @@
+"""What must hold of what clients have seen, whatever has gone wrong meanwhile.
+
+A checker is given a history, the operations of all clients, and mostly what was found in the end.
+It returns nothing, or raises a `Violation` that names the operations which contradict each other.
+The idea of judging a system by histories alone is that of Jepsen (jepsen.io); what counts as
+linearizable is defined by Herlihy and Wing, "Linearizability" (1990). Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, Literal, TypeVar
+
+Outcome = Literal["ok", "refused", "unknown"]
+"""What a client knows: it was done, it wasn't, or neither."""
+
+State = TypeVar("State", bound=Hashable)
+T = TypeVar("T", bound=Hashable)
+
+MOST_STATES: Final = 200_000  # that `linearizable` looks at before it gives up
+
+
+class Violation(AssertionError):
+    """What must hold doesn't."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one client has asked for, and what came of it."""
+
+    client: str
+    action: str
+    """What kind of thing: ``post``, for instance."""
+    value: Any
+    """With what."""
+    called_at: float
+    """In seconds since the simulation began."""
+    returned_at: float = math.inf
+    """Infinite as long as the client hasn't heard, or has heard only that it can't know."""
+    outcome: Outcome = "unknown"
+    result: Any = None
+    """What was returned, or the error."""
+
+    def __str__(self) -> str:
+        asked = f"{self.client}: {self.action} {self.value!r}"
+        if self.outcome == "unknown":
+            return f"{asked} -> nobody knows ({self.result!r})"
+        return f"{asked} -> {'' if self.outcome == 'ok' else 'refused, '}{self.result!r}"
+
+
+History = Sequence[Operation]
+
+
+def exactly_once(history: History, found: Iterable[Hashable], action: str) -> None:
+    """What was acknowledged is there once, what was refused isn't, what is unknown at most once.
+
+    Args:
+        found: The values that are there in the end. Two operations with one value are one wish,
+            sent again.
+        action: Of which operations.
+
+    Raises:
+        Violation: If that isn't so, or something is there that nobody has asked for.
+    """
+    counts = Counter(found)
+    wishes = _by_value(history, action)
+    for value, operations in wishes.items():
+        outcomes = {operation.outcome for operation in operations}
+        least = 1 if "ok" in outcomes else 0
+        most = 0 if outcomes == {"refused"} else 1
+        if not least <= counts[value] <= most:
+            raise Violation(_told(f"{value!r} is there {_times(counts[value])}", operations))
+    for value in counts:
+        if value not in wishes:
+            raise Violation(f"{value!r} is there, and nobody has asked for it")
+
+
+def no_lost_acknowledgement(history: History, found: Iterable[Hashable], action: str) -> None:
+    """What was acknowledged is there.
+
+    Raises:
+        Violation: If something isn't.
+    """
+    there = set(found)
+    for value, operations in _by_value(history, action).items():
+        if value not in there and any(operation.outcome == "ok" for operation in operations):
+            raise Violation(_told(f"{value!r} was acknowledged, and is lost", operations))
+
+
+def total_order(feeds: Mapping[str, Sequence[T]], order: Sequence[T]) -> None:
+    """Everybody has been told the same, in the same order, without a gap and without repetition.
+
+    Args:
+        feeds: What each client was told, oldest first, since it began to listen.
+        order: What there was to tell. A feed is a part of it, and in one piece.
+
+    Raises:
+        Violation: If a feed isn't.
+    """
+    places = {entry: place for place, entry in enumerate(order)}
+    if len(places) != len(order):
+        twice = next(entry for entry, count in Counter(order).items() if count > 1)
+        raise Violation(f"{twice!r} has two places in the order")
+    for client, feed in feeds.items():
+        expected = None
+        for entry in feed:
+            place = places.get(entry)
+            if place is None:
+                raise Violation(f"{client} was told {entry!r}, which never was")
+            if expected is not None and place != expected:
+                told = "left out" if place > expected else "told again, or too late"
+                which = order[expected] if place > expected else entry
+                raise Violation(f"{client} was told {entry!r} where {which!r} was {told}: {feed}")
+            expected = place + 1
+
+
+def no_double_move(history: History, moves: Sequence[tuple[Hashable, Any]], action: str) -> None:
+    """Each turn has one move, by its player, and whoever was told that it was theirs is right.
+
+    Args:
+        history: In it, the value of a move is ``(turn, player, what)``, with turns from 0.
+        moves: In the end, ``(player, what)`` for each turn.
+
+    Raises:
+        Violation: If two moves of one turn were acknowledged, or one that isn't there, or a player
+            has moved twice in a row.
+    """
+    accepted: dict[int, Operation] = {}
+    for operation in history:
+        if operation.action != action or operation.outcome != "ok":
+            continue
+        turn, player, what = operation.value
+        other = accepted.setdefault(turn, operation)
+        if other.value != operation.value:
+            raise Violation(_told(f"turn {turn} has two moves", [other, operation]))
+        if turn >= len(moves) or moves[turn] != (player, what):
+            there = moves[turn] if turn < len(moves) else "nothing"
+            raise Violation(_told(f"at turn {turn} there is {there!r}", [operation]))
+    for turn, ((player, _), (following, _)) in enumerate(pairwise(moves)):
+        if player == following:
+            raise Violation(f"{player!r} has moved at turn {turn} and again at {turn + 1}")
+
+
+def no_oversell(
+    history: History,
+    held: Mapping[Hashable, int],
+    capacity: int,
+    *,
+    take: str = "reserve",
+    give: str = "release",
+) -> None:
+    """At no moment was more promised than there is, and what was promised is held.
+
+    Args:
+        history: In it, the value of what takes and gives is ``(holder, quantity)``; a holder takes
+            once, and may give that back once.
+        held: How much each holder has in the end.
+        capacity: How much there is.
+        take: The action that takes.
+        give: The action that gives back.
+
+    Raises:
+        Violation: If that isn't so.
+    """
+    taken = {op.value[0]: op for op in history if op.action == take and op.outcome == "ok"}
+    given: dict[Hashable, Operation] = {}
+    for operation in history:
+        if operation.action == give and operation.outcome != "refused":
+            given.setdefault(operation.value[0], operation)
+    if (total := sum(held.values())) > capacity:
+        raise Violation(f"{total} are held, of {capacity}: {dict(held)}")
+    # Surely held from the answer that it is theirs until they ask for giving it back.
+    changes: list[tuple[float, int, Operation]] = []
+    for holder, operation in taken.items():
+        if holder not in given and held.get(holder, 0) != operation.value[1]:
+            there = held.get(holder, 0)
+            raise Violation(_told(f"{holder!r} holds {there} in the end", [operation]))
+        quantity = operation.value[1]
+        changes.append((operation.returned_at, quantity, operation))
+        if holder in given:
+            changes.append((given[holder].called_at, -quantity, given[holder]))
+    promised = 0
+    for moment, quantity, operation in sorted(changes, key=lambda change: change[:2]):
+        promised += quantity
+        if promised > capacity:
+            raise Violation(
+                _told(f"{promised} of {capacity} were promised at {moment:.3f} s", [operation])
+            )
+
+
+def linearizable(
+    history: History,
+    initial: State,
+    step: Callable[[State, Operation], State | None],
+) -> None:
+    """Every operation seems to have happened at one moment between its call and its return.
+
+    Args:
+        history: At most some dozens of operations: the time it takes may double with each that
+            overlaps the others. What is refused hasn't happened; what is unknown may have, at any
+            time since.
+        initial: The state before.
+        step: Returns the state after an operation, or None if its result can't be in that state.
+            An operation whose outcome is unknown has no result to go by.
+
+    Raises:
+        Violation: If no order explains what the clients have seen.
+        OverflowError: If there are too many orders to try.
+    """
+    operations = sorted(
+        (operation for operation in history if operation.outcome != "refused"),
+        key=lambda operation: operation.called_at,
+    )
+    ends = [op.returned_at if op.outcome == "ok" else math.inf for op in operations]
+    done_with = (1 << len(operations)) - 1
+    certain = sum(1 << number for number, end in enumerate(ends) if end < math.inf)
+    seen: set[tuple[int, State]] = set()
+    pending: list[tuple[int, State]] = [(0, initial)]
+    most = 0
+    while pending:
+        here = pending.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        if len(seen) > MOST_STATES:
+            raise OverflowError("too many orders are possible; have fewer operations at once")
+        done, state = here
+        if done & certain == certain:
+            return
+        most = max(most, done, key=lambda mask: (mask & certain).bit_count())
+        left = [number for number in _bits(done_with & ~done)]
+        latest = min(ends[number] for number in left)
+        for number in left:
+            if operations[number].called_at <= latest:
+                after = step(state, operations[number])
+                if after is not None:
+                    pending.append((done | 1 << number, after))
+    stuck = [operations[number] for number in _bits(certain & ~most)]
+    raise Violation(_told("no order explains these", stuck))
+
+
+def linearizable_register(history: History, initial: Hashable = None) -> None:
+    """A register's reads, writes and exchanges seem to have happened one after the other.
+
+    Args:
+        history: Of ``read``, which returns the value; ``write``; and ``exchange``, whose value is
+            ``(expected, new)`` and which returns whether it has changed anything. Other actions
+            don't count.
+        initial: What it holds at first.
+
+    Raises:
+        Violation: If no order explains what was seen.
+    """
+    linearizable(
+        [op for op in history if op.action in ("read", "write", "exchange")],
+        _Register(initial),
+        _step_register,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Register:
+    holds: Any
+
+
+def _step_register(register: _Register, operation: Operation) -> _Register | None:
+    is_known = operation.outcome == "ok"
+    if operation.action == "read":
+        return register if not is_known or operation.result == register.holds else None
+    if operation.action == "write":
+        return _Register(operation.value)
+    expected, new = operation.value
+    matches = register.holds == expected
+    if is_known and bool(operation.result) != matches:
+        return None
+    return _Register(new) if matches else register
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        yield (mask & -mask).bit_length() - 1
+        mask &= mask - 1
+
+
+def _by_value(history: History, action: str) -> dict[Hashable, list[Operation]]:
+    wishes: dict[Hashable, list[Operation]] = {}
+    for operation in history:
+        if operation.action == action:
+            wishes.setdefault(operation.value, []).append(operation)
+    return wishes
+
+
+def _told(what: str, operations: Iterable[Operation]) -> str:
+    return "\n".join([f"{what}:", *(f"    {operation}" for operation in operations)])
+
+
+def _times(count: int) -> str:
+    return {0: "not at all", 1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -1,0 +1,239 @@
+"""Clients and objects under a scheduler that goes by a seed, and everything that can go wrong.
+
+One seed, one run: who does what and when, how long the network and the disk take, what is lost on
+the way, when the process dies, all of that comes from the seed, and the time is the run's own. So
+what has failed once fails again, and can be made smaller until it fits on a screen. The idea is
+FoundationDB's (Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value Store",
+2021, section 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+from string import ascii_lowercase
+from typing import Any, Final
+
+from runtime.chaos import Fault, inflict, plan_faults
+from runtime.checkers import Operation, Violation
+from runtime.faults import FaultySyncer, SeededSyncer
+from runtime.mortal import MortalRuntime
+from runtime.scenario import NETWORK_SECONDS, Client, Scenario
+from runtime.shrinking import shrink
+from runtime.tasks import error_of, spawn_outside
+
+START: Final = 1_700_000_000.0  # what the clock shows first
+THINK_SECONDS: Final = 0.04  # between a client's steps, on average
+MOST_SECONDS: Final = 3600.0  # after which somebody counts as stuck
+TRIES: Final = 150  # to make a failure smaller
+IDLE_SECONDS: Final = (0.05, 1.0, 10.0)
+EVICTING: Final = 0.2  # the share of runs in which objects are evicted before each of their events
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run has come to.
+
+    Attributes:
+        seed: What it went by.
+        history: What the clients have done and seen, in the order of their calls.
+        faults: What went wrong.
+        labels: What can be left out of it: steps such as ``a3``, and faults such as ``!1``.
+        violation: What didn't hold, if something didn't.
+    """
+
+    seed: int
+    history: Sequence[Operation]
+    faults: Sequence[Fault]
+    labels: Sequence[str]
+    violation: Violation | None
+
+    def __str__(self) -> str:
+        told = [(op.called_at, number, str(op)) for number, op in enumerate(self.history)]
+        told += [(fault.at, -1, f"!  {fault}") for fault in self.faults]
+        return "\n".join(f"{moment:8.3f} s  {what}" for moment, _, what in sorted(told))
+
+
+class SimulationFailed(Violation):
+    """A run in which something didn't hold. Its text says what, in which history, and how to
+    have it again.
+
+    Attributes:
+        report: The smallest run that was found.
+    """
+
+    def __init__(self, name: str, first: Report, smallest: Report) -> None:
+        self.report = smallest
+        only = " ".join(smallest.labels)
+        super().__init__(
+            f"{name} fails with seed {first.seed}.\n\n{smallest.violation}\n\n"
+            f"The shortest history found, {len(smallest.labels)} of {len(first.labels)} steps and "
+            f"faults:\n\n{smallest}\n\n"
+            f'To see it again: simulate({name}, {first.seed}, only="{only}")'
+        )
+
+
+def simulate(
+    scenario: Callable[[], Scenario],
+    seed: int,
+    *,
+    only: str | None = None,
+    tries: int = TRIES,
+) -> Report:
+    """Run a scenario as a seed has it, and see whether what must hold does.
+
+    The same seed is the same run, on any machine. What objects take from elsewhere (``random``,
+    ``uuid``, ``new_unique_id``) isn't the seed's, and had better not matter. It can't be called
+    while an event loop runs.
+
+    Args:
+        scenario: A class derived from `Scenario`.
+        seed: Any number. It is another run with each.
+        only: The steps and faults that are to happen, as a failure names them; all by default.
+        tries: How many runs may be made to find a smaller one if it fails.
+
+    Raises:
+        SimulationFailed: If something doesn't hold, with the shortest history that shows it.
+    """
+    first = _run(scenario, seed, None if only is None else only.split())
+    if first.violation is None:
+        return first
+    smallest = first
+
+    def fails(labels: Sequence[str]) -> bool:
+        nonlocal smallest
+        report = _run(scenario, seed, labels)
+        if report.violation is not None:
+            smallest = report
+        return report.violation is not None
+
+    shrink(first.labels, fails, tries=tries)
+    raise SimulationFailed(getattr(scenario, "__name__", "the scenario"), first, smallest)
+
+
+def _run(scenario: Callable[[], Scenario], seed: int, only: Collection[str] | None) -> Report:
+    async def run() -> Report:
+        runs = scenario()
+        async with _SimulatedRuntime(runs, seed) as runtime:
+            return await _Run(runs, seed, runtime).report(only)
+
+    with asyncio.Runner() as runner:
+        return runner.run(run())
+
+
+class _SimulatedRuntime(MortalRuntime[Any]):
+    """A runtime all of whose time comes from a seed, and which ends by dying."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        random = Random(f"{seed}/runtime")
+        self._disk_random = Random(f"{seed}/disk")
+        super().__init__(
+            bindings=scenario.bindings,
+            env=type(scenario).env,
+            evicting=random.random() < EVICTING,
+            start=START,
+            idle_seconds=random.choice(IDLE_SECONDS),
+        )
+
+    async def __aexit__(self, *error: object) -> None:
+        self.calm_down()
+        self._timers.uninstall()
+        self.host.die()
+        await self._catalog.abandon()
+        self._disk.close()
+        self._let_go()
+        self.host.bury()
+        self._clean_up()
+
+    def calm_down(self) -> None:
+        """Let nothing more go wrong."""
+        self._faults.point = None
+        self.disk.mend()
+
+    async def come_to_rest(self) -> None:
+        await super().come_to_rest()
+        while self._reopening is not None:
+            await asyncio.shield(self._reopening)
+            await super().come_to_rest()
+
+    def _make_syncer(self) -> FaultySyncer:
+        return SeededSyncer(self._faults, self._disk_random)
+
+
+class _Run:
+    """One run of a scenario."""
+
+    def __init__(self, scenario: Scenario, seed: int, runtime: _SimulatedRuntime) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.runtime = runtime
+        self.history: list[Operation] = []
+
+        self.clock = runtime.clock
+        self.env = runtime.env
+
+    @property
+    def now(self) -> float:
+        """Seconds since it began."""
+        return self.clock.time() - START
+
+    async def report(self, only: Collection[str] | None) -> Report:
+        scenario = self.scenario
+        clients = [self._client(name) for name in ascii_lowercase[: scenario.clients]]
+        steps = [f"{client.name}{number}" for client in clients for number in range(scenario.steps)]
+        seconds = scenario.steps * (THINK_SECONDS + 4 * NETWORK_SECONDS)
+        faults = plan_faults(Random(f"{self.seed}/faults"), seconds, scenario.faults)
+        if only is not None:
+            steps = [label for label in steps if label in only]
+            faults = [fault for fault in faults if fault.label in only]
+        violation = None
+        try:
+            await self._drive(scenario.begin(self._client("begin", is_spared=True)))
+            faults = [replace(fault, at=self.now + fault.at) for fault in faults]
+            self._plan(faults, clients)
+            await self._drive(self._act(clients, steps))
+            self.runtime.calm_down()
+            await self._drive(scenario.check(self._client("end", is_spared=True), self.history))
+        except Violation as error:
+            violation = error
+        labels = [*steps, *(fault.label for fault in faults)]
+        return Report(self.seed, self.history, faults, labels, violation)
+
+    def _client(self, name: str, *, is_spared: bool = False) -> Client:
+        return Client(name, self.scenario, self, is_spared=is_spared)
+
+    def _plan(self, faults: Sequence[Fault], clients: Sequence[Client]) -> None:
+        sockets = {client.name: client.sockets for client in clients}
+        for fault in faults:
+            self.clock.call_at(START + fault.at, partial(inflict, fault, self.runtime, sockets))
+
+    async def _act(self, clients: Sequence[Client], steps: Collection[str]) -> None:
+        await asyncio.gather(*(self._take(client, set(steps)) for client in clients))
+
+    async def _take(self, client: Client, steps: Collection[str]) -> None:
+        for number in range(self.scenario.steps):
+            label = f"{client.name}{number}"
+            # Of its own for each step, so that leaving one out changes nothing about the others.
+            client.random = Random(f"{self.seed}/{label}")
+            await client.sleep(client.random.expovariate(1 / THINK_SECONDS))
+            if label in steps:
+                await self.scenario.step(client)
+
+    async def _drive(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let time pass until some work is done: on to what is next, whenever all is at rest."""
+        task = spawn_outside(work)
+        limit = self.clock.time() + MOST_SECONDS
+        await self.runtime.come_to_rest()
+        while not task.done():
+            if not self.clock.skip(limit):
+                task.cancel()
+                raise Violation(f"somebody is stuck: nothing happens for {MOST_SECONDS:g} s")
+            await self.runtime.come_to_rest()
+        error = error_of(task)
+        if isinstance(error, Violation):
+            raise error
+        if error is not None:
+            raise Violation(f"{type(error).__name__}: {error}") from error
