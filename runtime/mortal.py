@@ -24,11 +24,12 @@ from runtime.host import Host
 from runtime.namespace import Call
 from runtime.runtime import EnvT, Runtime
 from runtime.tasks import spawn_outside
-from runtime.virtual import VirtualTimers
+from runtime.virtual import Threads, VirtualTimers
 
 # A disk that syncs in no time, where the machine has one: tests wait for it, and need no more.
 _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
+LOOK_SECONDS: Final = 0.001
 ROUNDS: Final = 10  # of the loop in which nothing happens, until everything counts as settled
 
 
@@ -82,6 +83,8 @@ class MortalRuntime(Runtime[EnvT]):
             raise
         self._timers = VirtualTimers(asyncio.get_running_loop(), self.clock)
         self._timers.install()
+        self._threads = Threads(asyncio.get_running_loop())
+        self._threads.install()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -90,6 +93,7 @@ class MortalRuntime(Runtime[EnvT]):
         self.disk.mend()
         while self._syncer.delayed and self.clock.skip():  # what waits for the disk has to end
             await self.come_to_rest()
+        self._threads.uninstall()
         self._timers.uninstall()
         try:
             await super().__aexit__(*error)
@@ -200,7 +204,10 @@ class MortalRuntime(Runtime[EnvT]):
         for moves of the clock that are under way."""
         calm, steps = 0, -1
         while calm < ROUNDS:
-            await asyncio.sleep(0)
+            if self.host.is_at_rest:
+                await asyncio.sleep(0)
+            else:
+                await self._threads.heard(LOOK_SECONDS)
             is_calm = self.host.is_at_rest and self.host.steps == steps
             calm = calm + 1 if is_calm else 0
             steps = self.host.steps

@@ -140,6 +140,7 @@ class _SimulatedRuntime(MortalRuntime[Any]):
 
     async def __aexit__(self, *error: object) -> None:
         self.calm_down()
+        self._threads.uninstall()
         self._timers.uninstall()
         self.host.die()
         await self._catalog.abandon()

@@ -66,6 +66,49 @@ class VirtualTimers:
         return VirtualHandle(self._clock, self._clock.time() + delay, callback, args, context)
 
 
+class Threads:
+    """Hears when a thread hands something to a loop, so that nobody has to look all the time.
+
+    Args:
+        loop: As for `VirtualTimers`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._before = loop.__dict__.get("call_soon_threadsafe")
+        self._real = loop.call_soon_threadsafe
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def install(self) -> None:
+        """Listen from now on."""
+        setattr(self._loop, "call_soon_threadsafe", self._hear)  # noqa: B010  # mypy forbids it
+
+    def uninstall(self) -> None:
+        """Leave the loop as it was found."""
+        if self._before is None:
+            delattr(self._loop, "call_soon_threadsafe")
+        else:
+            setattr(self._loop, "call_soon_threadsafe", self._before)  # noqa: B010
+
+    async def heard(self, seconds: float) -> None:
+        """Return when a thread has handed something over, or after so much of the machine's time:
+        what is awaited may have no need of a thread."""
+        heard = self._loop.create_future()
+        self._waiting.append(heard)
+        await asyncio.wait([heard], timeout=seconds)
+
+    def _hear(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+        handle = self._real(callback, *args, context=context)
+        self._real(self._tell)
+        return handle
+
+    def _tell(self) -> None:
+        for heard in self._waiting:
+            if not heard.done():
+                heard.set_result(None)
+        self._waiting.clear()
+
+
 class VirtualHandle:
     """A timer as its owner sees it: ``asyncio.TimerHandle``, by a clock."""
 

@@ -33,6 +33,7 @@ DOORS = {
     "apsw": {"sql"},
     "aiosqlite": {"catalog"},
     "litestar": {"litestar"},
+    "pytest": {"fixtures"},
     "uvicorn": {"uvicorn_ws"},
     "watchfiles": {"reloading"},
     "websockets": {"frames"},

@@ -15,10 +15,9 @@ from runtime import AlarmInvocation, DurableObject
 from runtime.chaos import KINDS
 from runtime.checkers import Operation, Violation
 from runtime.testing import Client, Scenario, SimulationFailed, simulate
-from tests.simulation.__main__ import BROKEN, EVERY, SOUND
+from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
 
 SEEDS = 12
-ENOUGH = 60  # seeds for any of the broken ones
 SHOW = "from tests.simulation.test_simulation import history; print(history(range(5)))"
 
 
