@@ -344,7 +344,9 @@ class Activation:
         task.set_name("wait_until")
         task.add_done_callback(partial(log_failure, self, "wait_until()"))
 
-    def abort(self, reason: str | None) -> NoReturn:
+    def abort(self, reason: str | None, *, retry_alarm: bool) -> NoReturn:
         said = reason or "Application called abort() to reset Durable Object."
+        if not retry_alarm:
+            self.disk.give_up_alarms(f"ObjectReset: {said}")
         self.break_off(ObjectReset(said, durable_object_id=self.id.hex))
         raise Aborted

@@ -163,6 +163,17 @@ class AlarmTable:
         )
         self._running.pop(name, None)
 
+    def give_up(self, why: str) -> None:
+        """Keep the alarms that are being run with what went wrong, and don't try them again."""
+        for name, stamp in self._running.items():
+            self._write(
+                "UPDATE _cf_ALARM SET retries = retries + 1, failure = ? "
+                "WHERE name = ? AND stamp = ?",
+                why,
+                name or _THE_ONE,
+                stamp,
+            )
+
     def _write(self, statement: str, *bindings: SqlValue) -> None:
         self.changed = True
         self._table.write(statement, *bindings)

@@ -97,6 +97,7 @@ class GatedCommits:
         self._under_way = 0
         # What is to be called when the latest commit is durable.
         self._after_latest: list[Callable[[], object]] = []
+        self._unsettled: list[Callable[[], object]] = []
         self._durable_end: int | None = None
         self._unread = 0  # commits that couldn't be read back, all of them the last ones
         self.count = 0
@@ -173,6 +174,21 @@ class GatedCommits:
             self._after_latest.append(callback)
         elif not self.have_lost:
             callback()
+
+    def when_settled(self, durable: Callable[[], object], lost: Callable[[], object]) -> None:
+        """Call `durable` once all commits so far are; or `lost` in `give_up`, if that is first."""
+
+        def settle() -> None:
+            self._unsettled.remove(lost)
+            durable()
+
+        self._unsettled.append(lost)
+        self.when_durable(settle)
+
+    def give_up(self) -> None:
+        """Tell those that wait in `when_settled`: nothing more becomes durable in this life."""
+        while self._unsettled:
+            self._unsettled.pop(0)()
 
     def close(self) -> None:
         """Let go of the WAL."""

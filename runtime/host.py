@@ -222,7 +222,8 @@ class Host:
 
     def _rung(self, life: Activation, key: Key, alarm: str | None) -> None:
         if life.failure is None:
-            self._ringer.rung(key, alarm)
+            over = (partial(over, key, alarm) for over in (self._ringer.rung, self._ringer.failed))
+            life.disk.when_settled(*over)
         elif not self.is_dead:
             self._ringer.failed(key, alarm)
 

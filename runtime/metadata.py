@@ -56,6 +56,10 @@ class Metadata:
             self._put(_NAME, name)
         self.is_kept = True
 
+    def lacks(self, database: Database) -> bool:
+        """Whether it doesn't say yet that there are tables worth keeping."""
+        return database.has_own_schema and not self.has_own_schema
+
     def note_own_schema(self) -> None:
         """Note that the object's code has made or changed tables, its migrations aside."""
         self._put(OWN_SCHEMA, "yes")

@@ -35,7 +35,7 @@ class Surroundings(Protocol):
     def keep_awake_for(self, work: Awaitable[object]) -> None:
         """Run work that nobody waits for."""
 
-    def abort(self, reason: str | None) -> NoReturn:
+    def abort(self, reason: str | None, *, retry_alarm: bool) -> NoReturn:
         """Reset the object."""
 
 
@@ -78,14 +78,19 @@ class DurableObjectState:
         self._around.check()
         self._around.keep_awake_for(work)
 
-    def abort(self, reason: str | None = None) -> NoReturn:
+    def abort(self, reason: str | None = None, *, retry_alarm: bool = True) -> NoReturn:
         """Reset the object now: memory, sockets, and what isn't committed yet are gone.
 
         Callers get an `ObjectReset` that says `reason`. The next call makes the object anew,
         as it was at its last commit. Nothing after this line runs, ``except`` blocks included.
+
+        Args:
+            reason: For the callers.
+            retry_alarm: Whether an alarm that is being run is tried again. If not, it is kept
+                with its error, like one that has failed seven times.
         """
         self._around.check()
-        self._around.abort(reason)
+        self._around.abort(reason, retry_alarm=retry_alarm)
 
     # WebSockets.
 

@@ -160,6 +160,10 @@ class Persistence:
         """Call back once all commits so far are durable, and never if one is lost."""
         self._commits.when_durable(callback)
 
+    def when_settled(self, durable: Callable[[], object], lost: Callable[[], object]) -> None:
+        """Call `durable` once all commits so far are, or `lost` when a broken life ends."""
+        self._commits.when_settled(durable, lost)
+
     def commit(self) -> None:
         """Commit what was written, unless an explicit transaction is open. Breaks if that fails."""
         if self.database.is_writing and not self.database.in_transaction:
@@ -172,7 +176,7 @@ class Persistence:
         if self.database.in_transaction:
             return  # it may be undone, alarms and all
         is_untold = bool(self._commits.count) and not self._is_on_record
-        if not (self.alarms.changed or is_untold or self._owes_note):
+        if not (self.alarms.changed or is_untold or self.metadata.lacks(self.database)):
             return
         if self._commits.count:
             self._commit()  # the notes, of an object that has written in transactions only
@@ -193,6 +197,7 @@ class Persistence:
         Returns:
             Whether the node now knows all alarms; else the next life has to be asked.
         """
+        self._commits.give_up()
         if self._commits.have_lost or self.alarms.changed:
             return False
         if self._untold is not None:
@@ -204,19 +209,21 @@ class Persistence:
             self._untold = None
         self._keeper.stored(alarms)
 
-    @property
-    def _owes_note(self) -> bool:
-        return self.database.has_own_schema and not self.metadata.has_own_schema
-
     def keep_notes(self) -> None:
         """Write whose database it is, and the like, with whatever else is being written."""
-        if self.metadata.is_kept and not self._owes_note:
+        if self.metadata.is_kept and not self.metadata.lacks(self.database):
             return
         with self.database.unconfirmed():  # the rest says whether it is to be waited for
             if not self.metadata.is_kept:
                 self.metadata.keep(self._keeper.id.hex, self._keeper.id.name)
-            if self._owes_note:
+            if self.metadata.lacks(self.database):
                 self.metadata.note_own_schema()
+
+    def give_up_alarms(self, why: str) -> None:
+        """Undo what isn't committed, and have no alarm tried again that is being run."""
+        self.database.rollback()
+        self.alarms.give_up(why)
+        self._commit()
 
     def checkpoint_if_due(self) -> None:
         """Shorten the WAL, if it is long."""

@@ -35,6 +35,8 @@ LIMITS: Final = {
     "SQLITE_LIMIT_TRIGGER_DEPTH": 10,
 }
 
+MOST_PAGES: Final = 10 * 10**9 // 4096  # beyond them a write finds the database full
+
 _FUNCTIONS: Final = frozenset(
     # scalar
     "abs changes char coalesce concat concat_ws format glob hex if ifnull iif instr "

@@ -35,6 +35,8 @@ class Ringer:
         self._timers: dict[Key, dict[str | None, Timer]] = {}
         self._due: deque[Which] = deque()
         self._ringing: set[Which] = set()
+        self._again: set[Which] = set()
+        """Those that have become due while they were being run."""
         self._failures: dict[Which, int] = {}
         self._is_stopped = False
 
@@ -55,13 +57,19 @@ class Ringer:
 
     def set(self, key: Key, alarms: Alarms) -> None:
         """Take over how all alarms of one object stand."""
-        for name, timer in self._timers.pop(key, {}).items():
-            timer.cancel()
-            if name not in alarms:
-                self._failures.pop((key, name), None)
+        before = self._timers.pop(key, {})
         for name, when in alarms.items():
-            which = (key, name)
-            self._set(which, self._clock.call_at(when, partial(self._is_due, which)))
+            which, timer = (key, name), before.get(name)
+            if which in self._failures and timer and timer.callback and timer.when >= when:
+                del before[name]  # what waits after a failure isn't brought forward
+            else:
+                timer = self._clock.call_at(when, partial(self._is_due, which))
+            self._set(which, timer)
+        for name, timer in before.items():
+            timer.cancel()
+            self._again.discard((key, name))  # it is due as it stands now, or it isn't
+            if name not in alarms and (key, name) not in self._ringing:
+                self._failures.pop((key, name), None)
 
     def stop(self) -> None:
         """Ring no more: nobody is there to answer."""
@@ -69,15 +77,18 @@ class Ringer:
         for key in list(self._timers):
             self.set(key, {})
         self._due.clear()
+        self._again.clear()
 
     def rung(self, key: Key, name: str | None) -> None:
-        """Say that a run is over, whatever came of it; the object has told how it stands."""
+        """Say that a run is over and durable, whatever came of it; the object has told all."""
         self._failures.pop((key, name), None)
         self._over((key, name))
 
     def failed(self, key: Key, name: str | None) -> None:
-        """Say that a run wasn't possible, or that the object was lost meanwhile: try again."""
+        """Say that a run wasn't possible, or that the object, or what it has written, was lost:
+        try again."""
         which = (key, name)
+        self._again.discard(which)
         failures = self._failures.get(which, 0)
         self._failures[which] = failures + 1
         delay = FIRST_RETRY_SECONDS * 2 ** min(failures, MAX_DOUBLINGS)
@@ -101,11 +112,16 @@ class Ringer:
 
     def _over(self, which: Which) -> None:
         self._ringing.discard(which)
+        if which in self._again:
+            self._again.remove(which)
+            self._due.append(which)
         self._ring_next()
 
     def _ring_next(self) -> None:
         while self._due and len(self._ringing) < MAX_RINGING:
             which = self._due.popleft()
-            if which not in self._ringing:
+            if which in self._ringing:
+                self._again.add(which)
+            else:
                 self._ringing.add(which)
                 self._ring(*which)

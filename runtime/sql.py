@@ -210,6 +210,7 @@ class Database(Transactional):
             # In this order, or else changing the mode syncs.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA max_page_count = {regulator.MOST_PAGES}")
         except apsw.Error as error:
             if connection is not None:  # or its locks would stay
                 connection.close(force=True)

@@ -280,3 +280,58 @@ async def test_a_stopped_ringer_rings_no_more(bells: Bells) -> None:
 
     assert len(bells.rung) == rung
     assert bells.ringer.is_idle
+
+
+async def test_an_alarm_that_is_set_anew_while_it_runs_is_rung_when_that_is_over(
+    bells: Bells,
+) -> None:
+    bells.ringer.set(ROOM, {None: 1.0})
+    await bells.clock.advance(1)
+
+    bells.ringer.set(ROOM, {None: 2.0})
+    await bells.clock.advance(5)
+    assert bells.times == [1.0]
+
+    bells.ringer.rung(ROOM, None)
+    await bells.clock.advance(0)
+    assert bells.times == [1.0, 6.0]
+
+
+async def test_an_alarm_that_is_due_while_it_runs_and_then_unset_isnt_rung(bells: Bells) -> None:
+    bells.ringer.set(ROOM, {None: 1.0})
+    await bells.clock.advance(1)
+    bells.ringer.set(ROOM, {None: 2.0})
+    await bells.clock.advance(5)
+
+    bells.ringer.set(ROOM, {})
+    bells.ringer.rung(ROOM, None)
+    await bells.clock.advance(60)
+
+    assert bells.times == [1.0]
+    assert bells.ringer.is_idle
+
+
+async def test_a_failed_run_waits_though_the_object_says_that_it_is_overdue(bells: Bells) -> None:
+    for _ in range(3):
+        bells.ringer.set(ROOM, {None: 1.0})
+        await bells.clock.advance(10)
+        bells.ringer.set(ROOM, {})  # not durable, and so it is lost
+        bells.ringer.failed(ROOM, None)
+
+    bells.ringer.set(ROOM, {None: 1.0})
+    await bells.clock.advance(FIRST_RETRY_SECONDS * 4 - 0.1)
+    assert len(bells.rung) == 3
+
+    await bells.clock.advance(0.1)
+    assert len(bells.rung) == 4
+
+
+async def test_after_a_failed_run_an_alarm_may_be_set_for_later(bells: Bells) -> None:
+    bells.ringer.set(ROOM, {None: 1.0})
+    await bells.clock.advance(1)
+    bells.ringer.failed(ROOM, None)
+
+    bells.ringer.set(ROOM, {None: 50.0})
+    await bells.clock.advance(100)
+
+    assert bells.times == [1.0, 50.0]
