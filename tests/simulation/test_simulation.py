@@ -7,15 +7,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 import pytest
 
-from runtime import AlarmInvocation, DurableObject
 from runtime.chaos import KINDS
 from runtime.checkers import Operation, Violation
 from runtime.testing import Client, Scenario, SimulationFailed, simulate
 from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
+from tests.simulation.bells import Waking
 
 SEEDS = 12
 SHOW = "from tests.simulation.test_simulation import history; print(history(range(5)))"
@@ -95,54 +94,18 @@ def fails(name: str, seed: int) -> bool:
     return False
 
 
-class Clockwork(DurableObject[Any]):
-    """Notes that its alarm has rung."""
-
-    async def start(self) -> None:
-        await self.ctx.storage.set_alarm(1_700_000_000)
-
-    async def alarm(self, invocation: AlarmInvocation) -> None:
-        await self.ctx.storage.put("rung", True)
-
-    async def has_rung(self) -> bool:
-        return bool(await self.ctx.storage.get("rung"))
-
-
-class Ringing(Scenario):
-    """An alarm that is set rings, whatever happens."""
-
-    bindings: ClassVar = {"clockworks": Clockwork}
-    clients = 1
-    steps = 1
-
-    async def begin(self, client: Client) -> None:
-        await client.env.clockworks.get_by_name("a").start()
-
-    async def step(self, client: Client) -> None:
-        await client.call("look", None, client.env.clockworks.get_by_name("a").has_rung)
-
-    async def check(self, client: Client, history: Sequence[Operation]) -> None:
-        await client.sleep(600)
-        assert await client.env.clockworks.get_by_name("a").has_rung()
-
-
-class Wrong(Ringing):
+class Wrong(Waking):
     """Its author has made a mistake."""
 
     async def step(self, client: Client) -> None:
         raise LookupError("no such thing")
 
 
-class Disappointed(Ringing):
+class Disappointed(Waking):
     """What it expects isn't so."""
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
         raise Violation("the moon isn't made of cheese")
-
-
-def test_an_alarm_rings_whatever_happens() -> None:
-    for seed in range(SEEDS):
-        simulate(Ringing, seed)
 
 
 @pytest.mark.parametrize(
