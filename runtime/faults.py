@@ -264,7 +264,7 @@ class FaultyHost(Host):
     def route(self, call: Call) -> None:
         if self.is_dead and not call.is_from_object:
             self._hold_back(call)
-        elif current.get() is None and self.clock.is_moving:
+        elif self.clock.is_moving and not call.is_from_object:
             self.clock.when_still(partial(super().route, call))
         else:
             super().route(call)

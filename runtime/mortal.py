@@ -195,13 +195,17 @@ class MortalRuntime(Runtime[EnvT]):
     async def settle(self) -> None:
         """Return once nothing more happens by itself: commits durable, handlers done or waiting."""
         await self.clock.stand_still()
-        if self._reopening is not None and asyncio.current_task() is not self._reopening:
-            await asyncio.shield(self._reopening)
         await self.come_to_rest()
 
     async def come_to_rest(self) -> None:
-        """Return once nothing more happens before the clock moves. Unlike `settle` it doesn't wait
-        for moves of the clock that are under way."""
+        """Return once nothing more happens before the clock moves, and the process lives. Unlike
+        `settle` it doesn't wait for moves of the clock that are under way."""
+        await self._rest()
+        while self._reopening is not None:
+            await asyncio.shield(self._reopening)
+            await self._rest()
+
+    async def _rest(self) -> None:
         calm, steps = 0, -1
         while calm < ROUNDS:
             if self.host.is_at_rest:

@@ -154,12 +154,6 @@ class _SimulatedRuntime(MortalRuntime[Any]):
         self._faults.point = None
         self.disk.mend()
 
-    async def come_to_rest(self) -> None:
-        await super().come_to_rest()
-        while self._reopening is not None:
-            await asyncio.shield(self._reopening)
-            await super().come_to_rest()
-
     def _make_syncer(self) -> FaultySyncer:
         return SeededSyncer(self._faults, self._disk_random)
 

@@ -34,6 +34,15 @@ class Room(DurableObject[Any]):
     async def alarm(self, invocation: AlarmInvocation) -> None:
         self.ctx.storage.sql.exec("INSERT INTO notes VALUES ('rang')")
 
+    async def note_elsewhere_later(self, text: str) -> None:
+        self.ctx.wait_until(self._note_elsewhere(text))
+
+    async def _note_elsewhere(self, text: str) -> None:
+        await asyncio.sleep(10)
+        self.ctx.storage.sql.exec("INSERT INTO notes VALUES (?)", text)
+        for number in range(3):  # each waits for the disk before it leaves
+            await self.env.rooms.get_by_name("other").note(f"{text} {number}")
+
     async def sleep(self, seconds: float) -> str:
         await asyncio.sleep(seconds)
         return "woke"
@@ -209,8 +218,7 @@ async def test_a_process_that_dies_while_it_closes_an_object_leaves_it_for_the_n
     room = rt.env.rooms.get_by_name("a")
     assert await room.notes() == []
     rt.disk.slow(5)
-    evicting = asyncio.ensure_future(rt.evict_durable_object(room))  # nothing is stored in it
-    await rt.settle()
+    await rt.evict_durable_object(room)  # nothing is stored in it
     waiting = asyncio.ensure_future(room.notes())
     await rt.settle()
     assert not waiting.done()
@@ -219,7 +227,6 @@ async def test_a_process_that_dies_while_it_closes_an_object_leaves_it_for_the_n
 
     with pytest.raises(errors.ShuttingDown):
         await waiting
-    await evicting
     rt.disk.mend()
     await room.note("after")
     assert await room.notes() == ["after"]
@@ -251,3 +258,15 @@ async def test_a_disk_that_is_bad_in_the_end_keeps_no_test_from_ending() -> None
         rt.disk.fill()
 
     await noting
+
+
+async def test_what_an_object_asks_of_another_happens_while_the_clock_moves(
+    start_runtime: StartRuntime,
+) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    await room.note_elsewhere_later("late")
+
+    await rt.clock.advance(10)
+
+    assert await rt.env.rooms.get_by_name("other").notes() == ["late 0", "late 1", "late 2"]
