@@ -83,7 +83,8 @@ def inflict(
         case "crash":
             runtime.die()
         case "crash at":
-            runtime.crash_at(_pick(POINTS, fault.share))
+            if not runtime.is_to_crash:
+                runtime.crash_at(_pick(POINTS, fault.share))
         case "slow disk" | "broken disk":
             if fault.kind == "slow disk":
                 runtime.disk.slow(fault.share * LONGEST_SECONDS / 4)

@@ -218,29 +218,38 @@ def linearizable(
     ends = [op.returned_at if op.outcome == "ok" else math.inf for op in operations]
     done_with = (1 << len(operations)) - 1
     certain = sum(1 << number for number, end in enumerate(ends) if end < math.inf)
-    seen: set[tuple[int, State]] = set()
-    pending: list[tuple[int, State]] = [(0, initial)]
-    most = 0
+    start = (0, initial)
+    # How each point was come to: from where, by which operation.
+    seen: dict[tuple[int, State], tuple[tuple[int, State], int] | None] = {}
+    pending: list[tuple[tuple[int, State], tuple[tuple[int, State], int] | None]] = [(start, None)]
+    furthest = start
     while pending:
-        here = pending.pop()
+        here, way = pending.pop()
         if here in seen:
             continue
-        seen.add(here)
+        seen[here] = way
         if len(seen) > MOST_STATES:
             raise OverflowError("too many orders are possible; have fewer operations at once")
         done, state = here
         if done & certain == certain:
             return
-        most = max(most, done, key=lambda mask: (mask & certain).bit_count())
+        if (done & certain).bit_count() > (furthest[0] & certain).bit_count():
+            furthest = here
         left = [number for number in _bits(done_with & ~done)]
         latest = min(ends[number] for number in left)
         for number in left:
             if operations[number].called_at <= latest:
                 after = step(state, operations[number])
                 if after is not None:
-                    pending.append((done | 1 << number, after))
-    stuck = [operations[number] for number in _bits(certain & ~most)]
-    raise Violation(_told("no order explains these", stuck))
+                    pending.append(((done | 1 << number, after), (here, number)))
+    stuck = [operations[number] for number in _bits(certain & ~furthest[0])]
+    order: list[Operation] = []
+    step_back = seen[furthest]
+    while step_back is not None:
+        order.append(operations[step_back[1]])
+        step_back = seen[step_back[0]]
+    told = _told("no order explains these", stuck)
+    raise Violation(told + "\n" + _told("the furthest that one comes is", reversed(order)))
 
 
 def linearizable_register(history: History, initial: Hashable = None) -> None:

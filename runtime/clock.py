@@ -176,9 +176,7 @@ class ManualClock:
         these made due in turn. Without ``await`` it happens before whatever the test asks of
         an object next.
         """
-        span = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-        if span < 0:
-            raise ValueError(f"the clock can't be moved back by {-span} s")
+        span = span_of(seconds)
         before = self._moves[-1] if self._moves else None
         move = asyncio.get_running_loop().create_task(self._move(span, before), context=Context())
         self._moves.append(move)
@@ -228,6 +226,18 @@ class ManualClock:
         self._now = max(self._now, timer.when)
         timer.ring()
         return True
+
+
+def span_of(seconds: float | timedelta) -> float:
+    """Return a span of time in seconds.
+
+    Raises:
+        ValueError: If it is negative, or no number.
+    """
+    span = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    if not 0 <= span < math.inf:
+        raise ValueError(f"time passes, so {span} s can't be meant")
+    return span
 
 
 def monotonic() -> float:

@@ -12,13 +12,14 @@ import errno
 import os
 from collections.abc import Callable
 from contextvars import Context
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog
-from runtime.clock import Clock, ManualClock
+from runtime.clock import Clock, ManualClock, span_of
 from runtime.config import RuntimeConfig
 from runtime.connection import Traffic
 from runtime.histories import Histories
@@ -74,9 +75,14 @@ class Faults:
 
         Raises:
             ValueError: If there is no such point.
+            RuntimeError: If it is to die at another one already.
         """
         if point not in POINTS:
             raise ValueError(f"there is no point {point!r}; choose one of {', '.join(POINTS)}")
+        if self.point is not None:
+            raise RuntimeError(
+                f"the process is to die at {self.point!r}, and hasn't come there yet"
+            )
         self.point = point
 
     def fires(self, *points: Point) -> bool:
@@ -115,9 +121,15 @@ class Disk:
         """Let it be broken: the journal is refused with ``EIO``."""
         self._refuse(errno.EIO)
 
-    def slow(self, seconds: float) -> None:
-        """Let every sync of the journal take so long, by the test's clock."""
-        self._faults.delay = seconds
+    def slow(self, seconds: float | timedelta) -> None:
+        """Let every sync of the journal take so long, by the test's clock.
+
+        An object's first write takes two of them: one for its tables.
+
+        Raises:
+            ValueError: If that isn't a time that passes.
+        """
+        self._faults.delay = span_of(seconds)
 
     def mend(self) -> None:
         """Let it work again. What waits for a slow disk still does."""
@@ -182,15 +194,15 @@ class FaultySyncer(Syncer):
 
 
 class SeededSyncer(FaultySyncer):
-    """A disk without threads, for runs that can be repeated: its time comes from `random`.
+    """A disk without threads, for runs that can be repeated: how long it takes is the seed's.
 
     What is urgent takes some milliseconds of the clock's, and is durable at any moment of them;
     the rest is done at once.
     """
 
-    def __init__(self, faults: Faults, random: Random) -> None:
+    def __init__(self, faults: Faults, seed: int) -> None:
         super().__init__(faults)
-        self._random = random
+        self._seed = seed
         self._busy_until = 0.0
 
     def run(self, work: Callable[[], None], done: Done, *, is_urgent: bool = False) -> None:
@@ -201,10 +213,12 @@ class SeededSyncer(FaultySyncer):
             self._faults.die_soon()
         else:
             now = self._faults.clock.time()
-            takes = self._faults.delay or self._random.expovariate(1 / SYNC_SECONDS)
+            # By the time, not in turn: so what others leave out changes nothing about it.
+            random = Random(f"{self._seed}/{now}")
+            takes = self._faults.delay or random.expovariate(1 / SYNC_SECONDS)
             self._busy_until = max(now, self._busy_until) + takes  # what is urgent keeps its order
             attempt = partial(self.attempt, self._as_it_is(work))
-            if self._random.random() < 0.5:
+            if random.random() < 0.5:
                 finish = partial(self._tell, done, attempt())
             else:
                 finish = partial(_tell_of, attempt, partial(self._tell, done))

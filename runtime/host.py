@@ -102,11 +102,16 @@ class Host:
         for key, alarms in by_object.items():
             self._ringer.set(key, alarms)
 
-    async def drain(self) -> None:
-        """Stop: no new events, handlers under way get their time, then everything is closed."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Stop: no new events, handlers under way get their time, then everything is closed.
+
+        Args:
+            seconds: How much; as configured, if it isn't given.
+        """
+        patience = self._config.drain_seconds if seconds is None else seconds
         self.is_draining = True
         self._ringer.stop()
-        await drain(self, self._residents, self._evictions, self._config.drain_seconds)
+        await drain(self, self._residents, self._evictions, patience)
 
     def die(self) -> None:
         """End as a killed process does: nothing is finished, written, or said. For tests."""

@@ -20,7 +20,14 @@ from typing import Final, NamedTuple, cast
 from runtime.clock import Clock, Timer
 from runtime.pins import unless_pinned
 from runtime.records import Entry, Header, encode
-from runtime.segments import Index, erase, path_of_segment, sync_folder, write_all
+from runtime.segments import (
+    Index,
+    erase,
+    make_folder,
+    path_of_segment,
+    sync_folder,
+    write_all,
+)
 from runtime.syncer import Syncer
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024  # of what one sync makes durable
@@ -276,8 +283,7 @@ class _Writer:
 
     def _begin_segment(self) -> None:
         if not self.number:
-            self.folder.mkdir(exist_ok=True)
-            sync_folder(self.folder.parent)
+            make_folder(self.folder)
         number = self.number + 1
         header = Header(number, self._sequence, previous_end=self._size).encode()
         path = path_of_segment(self.folder, number)

@@ -7,6 +7,7 @@ disk what the first has left there.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextvars import Context
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Final, Self, cast
 
+from runtime.awake import causes
 from runtime.clock import ManualClock
 from runtime.config import RuntimeConfig
 from runtime.faults import Disk, Faults, FaultyHost, FaultySyncer, Point
@@ -30,7 +32,10 @@ from runtime.virtual import Threads, VirtualTimers
 _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 LOOK_SECONDS: Final = 0.001
+PATIENCE_SECONDS: Final = 0.5  # of the machine's, for handlers that are under way in the end
 ROUNDS: Final = 10  # of the loop in which nothing happens, until everything counts as settled
+
+log = logging.getLogger("runtime")
 
 
 class MortalRuntime(Runtime[EnvT]):
@@ -90,15 +95,28 @@ class MortalRuntime(Runtime[EnvT]):
     async def __aexit__(self, *error: object) -> None:
         if self._reopening is not None:
             await self._reopening
+        missed, self._faults.point = self._faults.point, None
         self.disk.mend()
         while self._syncer.delayed and self.clock.skip():  # what waits for the disk has to end
             await self.come_to_rest()
+        await self._hurry()
         self._threads.uninstall()
         self._timers.uninstall()
         try:
             await super().__aexit__(*error)
         finally:
             self._clean_up()
+        if missed is not None and error[0] is None:
+            raise AssertionError(f"crash_at({missed!r}): the process hasn't come there")
+
+    async def _hurry(self) -> None:
+        """Don't wait long for what can't go on, because the clock stands still now."""
+        await self.come_to_rest()
+        for life in self.host.lives():
+            if life.tasks:
+                because = "; ".join(causes(life, self.config.idle_seconds))
+                log.warning("%s has work under way at the end of the test: %s", life, because)
+        await self.host.drain(PATIENCE_SECONDS)
 
     def _clean_up(self) -> None:
         if self._folder is not None:
@@ -153,13 +171,21 @@ class MortalRuntime(Runtime[EnvT]):
 
         Raises:
             ValueError: If there is no such point.
+            RuntimeError: If another one is waited for.
+            AssertionError: At the end of the ``async with`` block, if it hasn't come there.
         """
         self._faults.arm(point)
         self._crash = asyncio.get_running_loop().create_future()
         return self._crash
 
+    @property
+    def is_to_crash(self) -> bool:
+        """Whether the process is to die at a point that it hasn't come to."""
+        return self._faults.point is not None
+
     def die(self) -> None:
         """End the process now; another starts by itself, which `crash` waits for."""
+        self.env  # noqa: B018  # raises, if it hasn't begun
         self.host.die()
         if self._reopening is None:
             self._reopening = spawn_outside(self._reopen())
@@ -169,6 +195,7 @@ class MortalRuntime(Runtime[EnvT]):
 
     async def _reopen(self) -> None:
         try:
+            self._disk.close()
             await self._catalog.abandon()
             self._let_go()
             self.host.bury()

@@ -88,13 +88,13 @@ def recover(journal: Path, objects: Path, retention: Retention) -> list[Recovere
     Raises:
         DataFolderRefused: If the journal is damaged. Nothing was changed.
     """
-    if not journal.is_dir():  # nothing has ever been acknowledged by way of one
-        return []
+    if not journal.is_dir():  # somebody has moved it away, to go on with what is in the logs
+        answers = [_ask(objects, path) for path in sorted(map(_database_of, _clear(objects)))]
+        return [answer for answer in answers if answer is not None]
     changes: dict[str, _Changes] = {}
     for entry in _entries(journal):
         changes.setdefault(entry.path, _Changes()).add(entry)
-    logs = _clear(objects)
-    awake = {f"{path.parent.name}/{path.name.removesuffix('-wal')}" for path in logs}
+    awake = set(map(_database_of, _clear(objects)))
     concerned = sorted(changes.keys() | awake)
     with ThreadPoolExecutor(THREADS) as pool:
         restored = [
@@ -126,6 +126,10 @@ def _clear(objects: Path) -> list[Path]:
             elif name.endswith(DRAFTS):
                 (folder / name).unlink()
     return logs
+
+
+def _database_of(log: Path) -> str:
+    return f"{log.parent.name}/{log.name.removesuffix('-wal')}"
 
 
 def _entries(folder: Path) -> list[Entry]:

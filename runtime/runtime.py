@@ -31,7 +31,7 @@ from runtime.namespace import Code, DurableObjectNamespace, Stub, directory_of
 from runtime.object import check_class
 from runtime.pins import break_pins
 from runtime.recovery import recover
-from runtime.segments import erase
+from runtime.segments import erase, make_folder
 from runtime.sql import ClockVFS
 from runtime.stamps import MICROSECONDS, Stamps
 from runtime.syncer import Syncer
@@ -232,6 +232,7 @@ class Runtime(Generic[EnvT]):
         await self._catalog.keep_stamp(stamp)
         await self._catalog.flush()
         await asyncio.to_thread(erase, journal)
+        await asyncio.to_thread(make_folder, journal)
         return await self._class_keys(objects), stamp
 
     async def _close(self) -> None:

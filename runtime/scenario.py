@@ -122,8 +122,10 @@ class Client:
             function: Makes the call: ``lambda: room.post(person, id, text)``.
 
         Returns:
-            What has come of it: ``outcome`` says whether it was done, refused, or nobody knows.
-            Then a client may try again, as it would in life.
+            What has come of it. Its `outcome` is ``"ok"``, and its ``result`` what was returned;
+            or ``"refused"``, with the error, and nothing was done; or ``"unknown"``: the call or
+            its answer was lost, or the object was reset meanwhile. Then a client may try again,
+            as it would in life.
         """
         world = self._world
         history = world.history

@@ -76,6 +76,17 @@ def erase(folder: Path) -> None:
     (folder / INDEX).unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the journal's folder, durably, if it isn't there.
+
+    It has to be there before anything is served: without one, what is in the databases' logs counts
+    as durable.
+    """
+    if not folder.is_dir():
+        folder.mkdir()
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make it durable which files there are in a folder."""
     descriptor = os.open(folder, os.O_RDONLY)

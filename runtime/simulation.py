@@ -10,15 +10,20 @@ FoundationDB's (Zhou et al., "FoundationDB: A Distributed Unbundled Transactiona
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from random import Random
 from string import ascii_lowercase
+from traceback import extract_tb
 from typing import Any, Final
 
+from runtime.awake import causes
 from runtime.chaos import Fault, inflict, plan_faults
 from runtime.checkers import Operation, Violation
+from runtime.clock import monotonic
 from runtime.faults import FaultySyncer, SeededSyncer
 from runtime.mortal import MortalRuntime
 from runtime.scenario import NETWORK_SECONDS, Client, Scenario
@@ -27,7 +32,9 @@ from runtime.tasks import error_of, spawn_outside
 
 START: Final = 1_700_000_000.0  # what the clock shows first
 THINK_SECONDS: Final = 0.04  # between a client's steps, on average
-MOST_SECONDS: Final = 3600.0  # after which somebody counts as stuck
+STEP_SECONDS: Final = 120.0  # after which clients that still take their steps count as stuck
+CHECK_SECONDS: Final = 7200.0  # the same for what is done before and after
+SHRINK_SECONDS: Final = 20.0  # of the machine's, in which a smaller failure is looked for
 TRIES: Final = 150  # to make a failure smaller
 IDLE_SECONDS: Final = (0.05, 1.0, 10.0)
 EVICTING: Final = 0.2  # the share of runs in which objects are evicted before each of their events
@@ -54,6 +61,8 @@ class Report:
     def __str__(self) -> str:
         told = [(op.called_at, number, str(op)) for number, op in enumerate(self.history)]
         told += [(fault.at, -1, f"!  {fault}") for fault in self.faults]
+        if not told:
+            return "  (nobody has called anything, and nothing has gone wrong)"
         return "\n".join(f"{moment:8.3f} s  {what}" for moment, _, what in sorted(told))
 
 
@@ -77,7 +86,7 @@ class SimulationFailed(Violation):
 
 
 def simulate(
-    scenario: Callable[[], Scenario],
+    scenario: type[Scenario],
     seed: int,
     *,
     only: str | None = None,
@@ -97,24 +106,51 @@ def simulate(
 
     Raises:
         SimulationFailed: If something doesn't hold, with the shortest history that shows it.
+        ValueError: If the scenario has no such clients, steps or faults.
+        TypeError: If that is no scenario.
+        RuntimeError: If an event loop runs.
     """
+    __tracebackhide__ = True
+    _check(scenario)
     first = _run(scenario, seed, None if only is None else only.split())
     if first.violation is None:
         return first
-    smallest = first
+    smallest, until = first, monotonic() + SHRINK_SECONDS
 
     def fails(labels: Sequence[str]) -> bool:
         nonlocal smallest
+        if monotonic() > until:
+            return False
         report = _run(scenario, seed, labels)
         if report.violation is not None:
             smallest = report
         return report.violation is not None
 
     shrink(first.labels, fails, tries=tries)
-    raise SimulationFailed(getattr(scenario, "__name__", "the scenario"), first, smallest)
+    name = getattr(scenario, "__name__", "the scenario")
+    raise SimulationFailed(name, first, smallest) from first.violation
 
 
-def _run(scenario: Callable[[], Scenario], seed: int, only: Collection[str] | None) -> Report:
+def _check(scenario: Any) -> None:
+    name = getattr(scenario, "__name__", repr(scenario))
+    if not (isinstance(scenario, type) and issubclass(scenario, Scenario)):
+        raise TypeError(f"simulate() takes a class derived from Scenario, not {name}")
+    if not getattr(scenario, "bindings", None):
+        raise TypeError(f'{name} needs `bindings`: the class of each, as in {{"rooms": Room}}')
+    if not 1 <= scenario.clients <= len(ascii_lowercase) or scenario.steps < 1:
+        raise ValueError(f"{name} needs 1 to {len(ascii_lowercase)} clients, and a step or more")
+    if _is_in_a_loop():
+        raise RuntimeError("simulate() runs a loop of its own: call it from a plain def, not async")
+
+
+def _is_in_a_loop() -> bool:
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return True
+    return False
+
+
+def _run(scenario: type[Scenario], seed: int, only: Collection[str] | None) -> Report:
     async def run() -> Report:
         runs = scenario()
         async with _SimulatedRuntime(runs, seed) as runtime:
@@ -129,7 +165,7 @@ class _SimulatedRuntime(MortalRuntime[Any]):
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         random = Random(f"{seed}/runtime")
-        self._disk_random = Random(f"{seed}/disk")
+        self._seed = seed
         super().__init__(
             bindings=scenario.bindings,
             env=type(scenario).env,
@@ -155,7 +191,7 @@ class _SimulatedRuntime(MortalRuntime[Any]):
         self.disk.mend()
 
     def _make_syncer(self) -> FaultySyncer:
-        return SeededSyncer(self._faults, self._disk_random)
+        return SeededSyncer(self._faults, self._seed)
 
 
 class _Run:
@@ -166,6 +202,8 @@ class _Run:
         self.seed = seed
         self.runtime = runtime
         self.history: list[Operation] = []
+        self._since: dict[str, float] = {}
+        """The steps that are being taken, and since when."""
 
         self.clock = runtime.clock
         self.env = runtime.env
@@ -184,12 +222,14 @@ class _Run:
         if only is not None:
             steps = [label for label in steps if label in only]
             faults = [fault for fault in faults if fault.label in only]
+            if unknown := set(only) - {*steps, *(fault.label for fault in faults)}:
+                raise ValueError(f"this run has no step or fault {', '.join(sorted(unknown))}")
         violation = None
         try:
             await self._drive(scenario.begin(self._client("begin", is_spared=True)))
             faults = [replace(fault, at=self.now + fault.at) for fault in faults]
             self._plan(faults, clients)
-            await self._drive(self._act(clients, steps))
+            await self._drive(self._act(clients, steps), STEP_SECONDS)
             self.runtime.calm_down()
             await self._drive(scenario.check(self._client("end", is_spared=True), self.history))
         except Violation as error:
@@ -215,20 +255,45 @@ class _Run:
             client.random = Random(f"{self.seed}/{label}")
             await client.sleep(client.random.expovariate(1 / THINK_SECONDS))
             if label in steps:
+                self._since[label] = self.now
                 await self.scenario.step(client)
+                del self._since[label]
 
-    async def _drive(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _drive(self, work: Coroutine[Any, Any, None], seconds: float = CHECK_SECONDS) -> None:
         """Let time pass until some work is done: on to what is next, whenever all is at rest."""
         task = spawn_outside(work)
-        limit = self.clock.time() + MOST_SECONDS
+        limit = self.clock.time() + seconds
         await self.runtime.come_to_rest()
         while not task.done():
             if not self.clock.skip(limit):
                 task.cancel()
-                raise Violation(f"somebody is stuck: nothing happens for {MOST_SECONDS:g} s")
+                raise Violation(self._stuck(seconds))
             await self.runtime.come_to_rest()
         error = error_of(task)
         if isinstance(error, Violation):
             raise error
         if error is not None:
-            raise Violation(f"{type(error).__name__}: {error}") from error
+            raise Violation(f"{type(error).__name__}: {error}{_place_of(error)}") from error
+
+    def _stuck(self, seconds: float) -> str:
+        """Say who isn't done, and what their objects wait for."""
+        steps = [f"step {label}, begun at {since:.3f} s" for label, since in self._since.items()]
+        busy = [
+            f"{life}: {cause}"
+            for life in self.runtime.host.lives()
+            if life.tasks
+            for cause in causes(life, self.runtime.config.idle_seconds)
+        ]
+        lines = [f"not done after {seconds:g} s:", *(steps or ["begin() or check()"]), *busy]
+        return "\n    ".join([*lines, "(clients wait by client.sleep(), not by asyncio.sleep())"])
+
+
+def _place_of(error: BaseException) -> str:
+    """Say where something was raised: in the last of the scenario's own lines, if it has one."""
+    frames = extract_tb(error.__traceback__)
+    frame = next((each for each in reversed(frames) if not _is_ours(each.filename)), None)
+    return "" if frame is None else f", at {frame.filename}:{frame.lineno} in {frame.name}()"
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).parent == Path(__file__).parent

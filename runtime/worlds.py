@@ -93,7 +93,13 @@ class TestRuntime(MortalRuntime[EnvT]):
     async def list_durable_object_ids(
         self, namespace: DurableObjectNamespace[Any]
     ) -> list[ObjectId]:
-        """Return the ids of all objects that have storage."""
+        """Return the ids of all objects that have storage.
+
+        Raises:
+            TypeError: If that is no namespace.
+        """
+        if not isinstance(namespace, DurableObjectNamespace):
+            raise TypeError(f"expected a namespace, such as rt.env.rooms, not {namespace!r}")
         await self.settle()
         return [id async for id in namespace.list()]
 

@@ -17,8 +17,10 @@ from typing import Any, Final
 
 from runtime import AlarmInvocation, DurableObjectState
 
+_NEXT: Final = """failure IS NULL AND number IN (
+    SELECT min(number) FROM {} WHERE failure IS NULL GROUP BY receiver)"""
+
 AT_ONCE: Final = 20  # receivers that are called at a time
-ROUNDS: Final = 50  # of deliveries, before others get a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Outbox:
         deliver: Calls the receiver. If it raises, whatever it is, it is tried again later.
         name: Of the table and of the alarm, an identifier.
         attempts: After so many a letter is dead.
-        first_retry_seconds: Until the second; doubled for each further one, up to an hour.
+        first_retry_seconds: Doubled for each further one, up to an hour.
     """
 
     def __init__(
@@ -101,15 +103,12 @@ class Outbox:
         """Deliver what is due. An alarm of another name does nothing here, and returns False."""
         if invocation.name != self._name:
             return False
-        for _ in range(ROUNDS):
-            letters = self._due()
-            if not letters:
-                break
-            calls = (self._deliver(letter) for letter in letters)
-            # As results, because whatever has gone wrong, the others' letters are delivered.
-            outcomes = await asyncio.gather(*calls, return_exceptions=True)
-            for letter, outcome in zip(letters, outcomes, strict=True):
-                self._settle(letter, outcome)
+        letters = self._due()
+        calls = (self._deliver(letter) for letter in letters)
+        # As results, because whatever has gone wrong, the others' letters are delivered.
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        for letter, outcome in zip(letters, outcomes, strict=True):
+            self._settle(letter, outcome)
         await self._schedule()
         return True
 
@@ -119,7 +118,7 @@ class Outbox:
 
     def dead(self) -> list[Letter]:
         """Return the letters that were given up, oldest first."""
-        return self._letters("WHERE failure IS NOT NULL ORDER BY number")
+        return self._letters("failure IS NOT NULL ORDER BY number")
 
     async def revive(self, id: str) -> bool:
         """Try a dead letter again, from the beginning. Returns whether there is one."""
@@ -132,12 +131,8 @@ class Outbox:
         return bool(found)
 
     def _due(self) -> list[Letter]:
-        return self._letters(
-            "WHERE failure IS NULL AND due <= unixepoch('subsec') AND number IN "
-            f"(SELECT min(number) FROM {self._table} WHERE failure IS NULL GROUP BY receiver) "
-            "ORDER BY due, number LIMIT ?",
-            AT_ONCE,
-        )
+        is_due = f"{_NEXT} AND due <= unixepoch('subsec')"
+        return self._letters(f"{is_due} ORDER BY due, number LIMIT ?", AT_ONCE)
 
     def _settle(self, letter: Letter, outcome: object) -> None:
         if not isinstance(outcome, BaseException):
@@ -153,26 +148,19 @@ class Outbox:
         )
 
     async def _schedule(self) -> None:
-        first = self._run(
-            "SELECT min(due) AS due FROM {} WHERE failure IS NULL AND number IN "
-            f"(SELECT min(number) FROM {self._table} WHERE failure IS NULL GROUP BY receiver)"
-        )[0]["due"]
+        first = self._run(f"SELECT min(due) AS due FROM {{}} WHERE {_NEXT}")[0]["due"]
         if first is not None:
             await self._ctx.storage.set_alarm(max(first, 1.0), name=self._name)
 
     def _letters(self, where: str, *bindings: Any) -> list[Letter]:
-        rows = self._run(
-            f"SELECT id, receiver, body, attempts, failure FROM {{}} {where}", *bindings
-        )
-        return [
-            Letter(
-                row["id"], row["receiver"], json.loads(row["body"]), row["attempts"], row["failure"]
-            )
-            for row in rows
-        ]
+        columns = "id, receiver AS 'to', body, attempts, failure"
+        rows = self._run(f"SELECT {columns} FROM {{}} WHERE {where}", *bindings)
+        return [Letter(**{**row, "body": json.loads(row["body"])}) for row in rows]
 
     def _run(self, statement: str, *bindings: Any) -> list[dict[str, Any]]:
-        return self._ctx.storage.sql.exec(statement.format(self._table), *bindings).to_array()
+        return self._ctx.storage.sql.exec(
+            statement.replace("{}", self._table), *bindings
+        ).to_array()
 
 
 def _table(name: str) -> str:

@@ -424,7 +424,7 @@ async def test_manual_clock_shows_the_error_of_a_callback_and_can_be_moved_on(
 
 
 async def test_manual_clock_cant_be_moved_back(clock: ManualClock) -> None:
-    with pytest.raises(ValueError, match=r"^the clock can't be moved back by 1 s$"):
+    with pytest.raises(ValueError, match=r"^time passes, so -1 s can't be meant$"):
         clock.advance(-1)
 
     assert clock.time() == 1000.0

@@ -270,3 +270,83 @@ async def test_what_an_object_asks_of_another_happens_while_the_clock_moves(
     await rt.clock.advance(10)
 
     assert await rt.env.rooms.get_by_name("other").notes() == ["late 0", "late 1", "late 2"]
+
+
+async def test_what_was_never_durable_in_a_new_folder_leaves_no_trace(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    class Clock(DurableObject[Any]):  # without tables of its own: this is its first commit
+        async def set(self) -> None:
+            await self.ctx.storage.set_alarm(timedelta(seconds=60))
+
+        async def get(self) -> float | None:
+            return await self.ctx.storage.get_alarm()
+
+        async def alarm(self, invocation: AlarmInvocation) -> None:
+            pytest.fail("it was never set")
+
+    rt = await start_awake_runtime(clocks=Clock)
+    clock = rt.env.clocks.get_by_name("a")
+    crash = rt.crash_at("after_commit")
+    with pytest.raises(errors.ObjectReset):
+        await clock.set()
+    await crash
+
+    await rt.clock.advance(60)
+    assert await clock.get() is None
+    assert await rt.list_durable_object_ids(rt.env.clocks) == []
+
+
+async def test_a_process_that_dies_with_its_disk_looks_after_it_no_more(
+    start_runtime: StartRuntime,
+) -> None:
+    rt = await start_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    await room.note("before")
+    rt.disk.fill()
+    with pytest.raises(errors.ObjectReset):
+        await room.note("lost")
+
+    await rt.crash()
+    rt.disk.mend()
+    await rt.clock.advance(60)
+
+    assert await room.notes() == ["before"]
+
+
+async def test_work_that_never_ends_keeps_no_test_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with asyncio.timeout(10):
+        async with TestRuntime(bindings={"rooms": Room}) as rt:
+            waiting = asyncio.ensure_future(rt.env.rooms.get_by_name("a").sleep(3600))
+            await rt.settle()
+
+    assert "has work under way at the end of the test: sleep() has been running" in caplog.text
+    with pytest.raises(errors.ObjectReset):
+        await waiting
+
+
+async def test_a_point_that_the_process_never_comes_to_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match=r"crash_at\('during_alarm'\): .* hasn't come there"):
+        async with TestRuntime(bindings={"rooms": Room}) as rt:
+            rt.crash_at("during_alarm")
+            await rt.env.rooms.get_by_name("a").note("no alarm")
+
+
+async def test_a_process_dies_at_one_point_at_a_time() -> None:
+    async with TestRuntime(bindings={"rooms": Room}) as rt:
+        crash = rt.crash_at("after_commit")
+        with pytest.raises(RuntimeError, match="to die at 'after_commit'"):
+            rt.crash_at("after_sync")
+        with pytest.raises(errors.ObjectReset):
+            await rt.env.rooms.get_by_name("a").note("lost")
+        await crash
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), timedelta(seconds=-1)])
+async def test_time_passes(seconds: Any) -> None:
+    async with TestRuntime(bindings={"rooms": Room}) as rt:
+        for use in (rt.clock.advance, rt.disk.slow):
+            with pytest.raises(ValueError, match=r"^time passes, so .* can't be meant$"):
+                use(seconds)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -108,12 +111,60 @@ class Disappointed(Waking):
         raise Violation("the moon isn't made of cheese")
 
 
+class Patient(Waking):
+    """Waits for what never comes."""
+
+    async def step(self, client: Client) -> None:
+        await asyncio.sleep(3600)
+
+
+class Nobody(Waking):
+    clients = 0
+
+
+class Crowd(Waking):
+    clients = 27
+
+
+class Unbound(Scenario):
+    pass
+
+
 @pytest.mark.parametrize(
     ("scenario", "why"),
-    [(Wrong, "LookupError: no such thing"), (Disappointed, "the moon isn't made of cheese")],
+    [
+        (Wrong, rf"LookupError: no such thing, at {re.escape(__file__)}:\d+ in step\(\)"),
+        (Disappointed, "the moon isn't made of cheese"),
+        (Patient, r"not done after 120 s:\n    step \w\d, begun at .* s\n(.*\n)*.*client\.sleep"),
+    ],
 )
 def test_a_failure_says_why(scenario: type[Scenario], why: str) -> None:
     with pytest.raises(SimulationFailed, match=why) as failed:
-        simulate(scenario, 1)
+        simulate(scenario, 1, tries=3)
 
     assert f"{scenario.__name__} fails with seed 1" in str(failed.value)
+    assert failed.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("scenario", "error", "why"),
+    [
+        (Nobody, ValueError, "needs 1 to 26 clients"),
+        (Crowd, ValueError, "needs 1 to 26 clients"),
+        (Unbound, TypeError, "Unbound needs `bindings`"),
+        (Waking(), TypeError, "a class derived from Scenario"),
+    ],
+)
+def test_what_is_no_scenario_is_refused(scenario: Any, error: type[Exception], why: str) -> None:
+    with pytest.raises(error, match=why):
+        simulate(scenario, 1)
+
+
+def test_steps_that_there_are_not_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^this run has no step or fault !99, z7$"):
+        simulate(Waking, 1, only="a0 z7 !99")
+
+
+async def test_it_runs_a_loop_of_its_own() -> None:
+    with pytest.raises(RuntimeError, match="call it from a plain def"):
+        simulate(Waking, 1)
