@@ -62,7 +62,7 @@ class Activation:
         self.code = namespace.code  # for life, even if the namespace gets another
         self.failure: Exception | None = None
         """Why it is broken; None while it isn't."""
-        self.is_over = self._is_left = False
+        self.is_over = self._is_left = self._is_stepping = False
         self.replaced_at: float | None = None
         """When its class was replaced by another version, which the next life is of."""
         self.watch: Timer | None = None
@@ -77,7 +77,6 @@ class Activation:
         """Those that are under way or waiting."""
         self.owed: set[Reply] = set()
         """Replies that fail if it breaks."""
-        self._is_stepping = False
         self.instance: Any = None
         self.ctx: DurableObjectState
         self.handlers = handlers_of(self.code.cls)
@@ -91,6 +90,7 @@ class Activation:
         self._sections = CriticalSections(self, self.input)
         self._storage = Storage(self.disk.database, self.alarms, self.disk.bookmarks(), self)
         sockets.outlet = self.output
+        self.guard = node.guard_of(self)
 
     def __str__(self) -> str:
         return f"{self.code.cls.__name__} {self.id}"
@@ -110,11 +110,7 @@ class Activation:
         return not self.tasks and self.output.is_open and not is_busy
 
     def hibernate(self) -> Persistence:
-        """Drop the memory; the sockets stay. Only while it is quiet.
-
-        Returns:
-            What is to be closed or removed, on any thread.
-        """
+        """Drop the memory; sockets stay. Returns what is to be closed or removed, on any thread."""
         assert self.is_quiet, "something would be lost"
         assert self.failure is None, "what was lost would be kept"
         self._end()
@@ -227,6 +223,8 @@ class Activation:
     def enter(self) -> None:
         self._is_stepping = self.node.is_stepping = True
         self.node.steps += 1
+        if self.guard is not None:
+            self.guard.begin_step()
 
     def leave(self) -> None:
         try:

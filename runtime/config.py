@@ -58,7 +58,8 @@ class RuntimeConfig(BaseSettings):
     data: Path = Path("data")
     """The folder in which everything is kept. Made if it isn't there; used by one process."""
     debug: bool = False
-    """Send the tracebacks of objects' errors to their callers."""
+    """For development: send the tracebacks of objects' errors to their callers, and have the log
+    told of mistakes that their authors make (see `guard`)."""
     idle_seconds: float = Field(default=10.0, gt=0)
     """How long after its last work an object stays in memory; as in the original."""
     drain_seconds: float = Field(default=30.0, ge=0)

@@ -83,6 +83,8 @@ class Evictions:
         """Evict an object now. Only while it is quiet."""
         life, resident.life = resident.life, None
         assert life is not None, "nothing to evict"
+        if life.guard is not None:
+            life.guard.leave()
         is_empty = life.disk.has_become_empty()
         resident.is_closing = True
         disk = life.hibernate()

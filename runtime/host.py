@@ -23,6 +23,7 @@ from runtime.connection import Traffic
 from runtime.draining import drain
 from runtime.errors import ObjectReset, ShuttingDown
 from runtime.evictions import STOPPING, Evictions, ignore, key_of, name_of
+from runtime.guard import Guard
 from runtime.histories import Histories
 from runtime.ids import IdScheme, ObjectId
 from runtime.journal import Journal
@@ -67,6 +68,7 @@ class Host:
         )
         self.histories = histories
         self.debug = config.debug
+        self._told: set[tuple[str, ...]] = set()  # what guards have said, by the lines named
         self.statement_seconds = config.statement_seconds
         self.is_stepping = False
         self.steps = 0
@@ -245,6 +247,9 @@ class Host:
     def settled(self, activation: Activation, *, before: int) -> None:
         name = name_of(self.resident_of(activation).key)
         spawn_outside(self._evictions.settle(name, before=before))
+
+    def guard_of(self, activation: Activation) -> Guard | None:
+        return Guard(activation, self._told) if self.debug else None
 
     def woke(self, activation: Activation) -> None:
         self._evictions.watch(activation)

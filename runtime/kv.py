@@ -29,6 +29,7 @@ class SyncKvStorage:
     """The object's keys and values. Values are copied in and out, as `wire.encode` allows."""
 
     def __init__(self, database: Database, check: Callable[[], None]) -> None:
+        self._database = database
         self._table = RuntimeTable(database, "_cf_KV", _COLUMNS)
         self._check = check
         self._lists = 0
@@ -37,7 +38,10 @@ class SyncKvStorage:
         """Return a copy of the value under `key`, or `default`."""
         self._check()
         rows = self._table.read(_GET, _text(key))
-        return wire.decode(_blob(rows[0][0])) if rows else default
+        value = wire.decode(_blob(rows[0][0])) if rows else default
+        if self._database.witness is not None:
+            self._database.witness.looked_up({key: value})
+        return value
 
     def put(self, key: str, value: Any) -> None:
         """Keep a copy of `value` under `key`.
@@ -93,6 +97,9 @@ class SyncKvStorage:
             high,
             -1 if limit is None else limit,
         )
+        if self._database.witness is not None:
+            found = {str(key): wire.decode(_blob(value)) for key, value in rows}
+            self._database.witness.looked_up(found)
         self._lists += 1
         return self._decoded(rows, self._lists)
 

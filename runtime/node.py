@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.clock import Clock
+from runtime.guard import Guard
 from runtime.histories import Histories
 from runtime.journal import Journal
 from runtime.persistence import Alarms
@@ -41,6 +42,9 @@ class Node(Protocol):
 
     def settled(self, activation: Activation, *, before: int) -> None:
         """The object's database holds all that it wrote to segments of the journal `before`."""
+
+    def guard_of(self, activation: Activation) -> Guard | None:
+        """Return who watches the object for mistakes of its author; nobody does in production."""
 
     def woke(self, activation: Activation) -> None:
         """The object is in memory, until it is found to have been idle."""

@@ -10,12 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from runtime.clock import Clock
 from runtime.errors import ObjectReset
 from runtime.gates import InputGate
 from runtime.tasks import ObjectTask, as_async, current, error_of
+
+if TYPE_CHECKING:
+    from runtime.guard import Guard
 
 SECTION: Final = "a critical section"
 """The name of a task that is one."""
@@ -34,6 +37,7 @@ class Keeper(Protocol):
     """The object's activation."""
 
     failure: Exception | None
+    guard: Guard | None
 
     @property
     def clock(self) -> Clock: ...
@@ -73,6 +77,9 @@ class CriticalSections:
         Raises:
             RuntimeError: If sections are nested more than 64 deep. Nothing happened.
         """
+        if self._keeper.guard is not None:
+            name = "transaction()" if failed is None else "block_concurrency_while()"
+            work = self._keeper.guard.watched(work, name)
         context = copy_context()
         parent = context.get(current)
         outcome = Outcome[T](loop=asyncio.get_running_loop())

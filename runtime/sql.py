@@ -22,6 +22,7 @@ from runtime.atomicity import Transactional
 from runtime.clock import Clock, monotonic
 from runtime.commits import Commits
 from runtime.errors import SqlError
+from runtime.witness import Change, Witness
 
 SqlValue: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[SqlValue, ...]
@@ -60,6 +61,8 @@ class Database(Transactional):
         when the step has ended: who reads row by row doesn't use up the time between the rows."""
         self.refused: Callable[[SqlError], object] | None = None
         """Called, on any thread, with what the disk is to blame for."""
+        self.witness: Witness | None = None
+        """Who sees what the object's code does here, in development; set before it is opened."""
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
         self._trusted = self._refused_transaction = self._is_wiping = False
@@ -158,6 +161,8 @@ class Database(Transactional):
             self._is_wiping = self.had_rows = self.has_own_schema = False
             connection.limit(apsw.SQLITE_LIMIT_ATTACHED, attached)
             connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
+        if self.witness is not None:
+            self.witness.wiped()
 
     # The file.
 
@@ -189,6 +194,8 @@ class Database(Transactional):
         connection.authorizer = None
         connection.set_wal_hook(None)
         connection.set_progress_handler(None)
+        if self.witness is not None:
+            connection.preupdate_hook(None)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if checkpoint:
@@ -223,6 +230,8 @@ class Database(Transactional):
         for name, value in regulator.LIMITS.items():
             connection.limit(getattr(apsw, name), value)
         connection.authorizer = self._authorize
+        if self.witness is not None:
+            connection.preupdate_hook(self._about_to_change)
         self._connection = connection
         return connection
 
@@ -235,7 +244,18 @@ class Database(Transactional):
         if not self._reads_only:
             self._begin()
         self._columns = tuple([column[0] for column in cursor.get_description()])
+        if self.witness is not None:
+            origins = [(column[3], column[4]) for column in cursor.description_full]
+            cursor.row_trace = self.witness.runs(self._statement, origins)
         return True
+
+    def _about_to_change(self, update: apsw.PreUpdate) -> None:
+        assert self.witness is not None, "nobody else asks for this"
+        if not (self._trusted or self.witness.has_room):
+            return
+        with suppress(apsw.RangeError):  # it has columns that are computed
+            row = (update.table_name, update.rowid, update.old, update.new)
+            self.witness.changed(Change(*row, is_direct=update.depth == 0))
 
     def _wrote_wal(self, _: apsw.Connection, __: str, pages: int) -> int:
         self.wal_pages = pages
@@ -266,6 +286,8 @@ class Database(Transactional):
         if self._trusted:
             return apsw.SQLITE_OK
         name = _ACTIONS[action]
+        if self.witness is not None:
+            self.witness.compiles(self._statement, name, first, second)
         if regulator.is_transaction_control(name):
             self._refused_transaction = True
             return apsw.SQLITE_DENY
