@@ -73,9 +73,9 @@ class Activation:
         self._context = Context()
         self.input = InputGate(self._loop.call_soon)
         self.output = OutputGate()
-        self.tasks: set[ObjectTask] = set()
-        """Those that are under way or waiting."""
-        self.owed: set[Reply] = set()
+        self.tasks: dict[ObjectTask, None] = {}
+        """Those that are under way or waiting, in order: so they fail in order too."""
+        self.owed: dict[Reply, None] = {}
         """Replies that fail if it breaks."""
         self.instance: Any = None
         self.ctx: DurableObjectState
@@ -171,7 +171,7 @@ class Activation:
     def owe(self, reply: Reply) -> None:
         """Take on a reply that is to be settled, and fails if the object breaks before."""
         if self.failure is None:
-            self.owed.add(reply)
+            self.owed[reply] = None
         else:
             reply.fail(copied_error(self.failure, self.id.hex))
 
@@ -190,7 +190,7 @@ class Activation:
 
     def pay(self, reply: Reply, result: Any, error: Exception | None) -> None:
         """Answer at once: what is said reveals nothing that was written."""
-        self.owed.discard(reply)
+        self.owed.pop(reply, None)
         if error is None:
             reply.answer(result)
         else:
@@ -206,7 +206,7 @@ class Activation:
     ) -> ObjectTask:
         """Return a task of the object that hasn't taken its first step."""
         task = ObjectTask(work, owner=self, gate=gate, context=context, name=name, on_done=on_done)
-        self.tasks.add(task)
+        self.tasks[task] = None
         return task
 
     @property
@@ -247,7 +247,7 @@ class Activation:
         return task
 
     def retire(self, task: ObjectTask) -> None:
-        self.tasks.discard(task)
+        self.tasks.pop(task, None)
         if not self.tasks:
             self.quiet_since = self.clock.time()
         if self.sockets.paused:

@@ -2,26 +2,22 @@
 
 A checker is given a history, the operations of all clients, and mostly what was found in the end.
 It returns nothing, or raises a `Violation` that names the operations which contradict each other.
-The idea of judging a system by histories alone is that of Jepsen (jepsen.io); what counts as
-linearizable is defined by Herlihy and Wing, "Linearizability" (1990). Pure.
+The idea of judging a system by histories alone is that of Jepsen (jepsen.io). Pure.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 Outcome = Literal["ok", "refused", "unknown"]
 """What a client knows: it was done, it wasn't, or neither."""
 
-State = TypeVar("State", bound=Hashable)
 T = TypeVar("T", bound=Hashable)
-
-MOST_STATES: Final = 200_000  # that `linearizable` looks at before it gives up
 
 
 class Violation(AssertionError):
@@ -73,7 +69,7 @@ def exactly_once(history: History, found: Iterable[Hashable], action: str) -> No
         least = 1 if "ok" in outcomes else 0
         most = 0 if outcomes == {"refused"} else 1
         if not least <= counts[value] <= most:
-            raise Violation(_told(f"{value!r} is there {_times(counts[value])}", operations))
+            raise Violation(told(f"{value!r} is there {_times(counts[value])}", operations))
     for value in counts:
         if value not in wishes:
             raise Violation(f"{value!r} is there, and nobody has asked for it")
@@ -88,7 +84,7 @@ def no_lost_acknowledgement(history: History, found: Iterable[Hashable], action:
     there = set(found)
     for value, operations in _by_value(history, action).items():
         if value not in there and any(operation.outcome == "ok" for operation in operations):
-            raise Violation(_told(f"{value!r} was acknowledged, and is lost", operations))
+            raise Violation(told(f"{value!r} was acknowledged, and is lost", operations))
 
 
 def total_order(feeds: Mapping[str, Sequence[T]], order: Sequence[T]) -> None:
@@ -126,20 +122,29 @@ def no_double_move(history: History, moves: Sequence[tuple[Hashable, Any]], acti
         moves: In the end, ``(player, what)`` for each turn.
 
     Raises:
-        Violation: If two moves of one turn were acknowledged, or one that isn't there, or a player
-            has moved twice in a row.
+        Violation: If two moves of one turn were acknowledged, or one that isn't there; if there is
+            one that was refused, or never asked for; if a player has moved twice in a row.
     """
     accepted: dict[int, Operation] = {}
+    asked: dict[tuple[int, Hashable, Any], set[Outcome]] = {}
     for operation in history:
-        if operation.action != action or operation.outcome != "ok":
+        if operation.action != action:
             continue
         turn, player, what = operation.value
+        asked.setdefault((turn, player, what), set()).add(operation.outcome)
+        if operation.outcome != "ok":
+            continue
         other = accepted.setdefault(turn, operation)
         if other.value != operation.value:
-            raise Violation(_told(f"turn {turn} has two moves", [other, operation]))
-        if turn >= len(moves) or moves[turn] != (player, what):
-            there = moves[turn] if turn < len(moves) else "nothing"
-            raise Violation(_told(f"at turn {turn} there is {there!r}", [operation]))
+            raise Violation(told(f"turn {turn} has two moves", [other, operation]))
+        if not 0 <= turn < len(moves) or moves[turn] != (player, what):
+            there = moves[turn] if 0 <= turn < len(moves) else "nothing"
+            raise Violation(told(f"at turn {turn} there is {there!r}", [operation]))
+    for turn, move in enumerate(moves):
+        if asked.get((turn, *move), {"refused"}) == {"refused"}:
+            raise Violation(
+                f"at turn {turn} there is {move!r}, which was refused or never asked for"
+            )
     for turn, ((player, _), (following, _)) in enumerate(pairwise(moves)):
         if player == following:
             raise Violation(f"{player!r} has moved at turn {turn} and again at {turn + 1}")
@@ -157,7 +162,7 @@ def no_oversell(
 
     Args:
         history: In it, the value of what takes and gives is ``(holder, quantity)``; a holder takes
-            once, and may give that back once.
+            once, always as much if that is asked for again, and may give that back once.
         held: How much each holder has in the end.
         capacity: How much there is.
         take: The action that takes.
@@ -171,6 +176,20 @@ def no_oversell(
     for operation in history:
         if operation.action == give and operation.outcome != "refused":
             given.setdefault(operation.value[0], operation)
+    wishes: dict[Hashable, set[tuple[int, Outcome]]] = {}
+    for operation in history:
+        if operation.action == take:
+            wishes.setdefault(operation.value[0], set()).add(
+                (operation.value[1], operation.outcome)
+            )
+    for holder, quantity in held.items():
+        possible = {wish for wish, outcome in wishes.get(holder, ()) if outcome != "refused"}
+        if quantity not in possible | {0}:
+            raise Violation(f"{holder!r} holds {quantity}, and has asked for {wishes.get(holder)}")
+    for holder, operation in given.items():
+        last = max((op.returned_at for op in history if _takes(op, take, holder)), default=0.0)
+        if operation.outcome == "ok" and last <= operation.called_at and held.get(holder, 0):
+            raise Violation(told(f"{holder!r} holds {held[holder]} in the end", [operation]))
     if (total := sum(held.values())) > capacity:
         raise Violation(f"{total} are held, of {capacity}: {dict(held)}")
     # Surely held from the answer that it is theirs until they ask for giving it back.
@@ -178,7 +197,7 @@ def no_oversell(
     for holder, operation in taken.items():
         if holder not in given and held.get(holder, 0) != operation.value[1]:
             there = held.get(holder, 0)
-            raise Violation(_told(f"{holder!r} holds {there} in the end", [operation]))
+            raise Violation(told(f"{holder!r} holds {there} in the end", [operation]))
         quantity = operation.value[1]
         changes.append((operation.returned_at, quantity, operation))
         if holder in given:
@@ -188,111 +207,13 @@ def no_oversell(
         promised += quantity
         if promised > capacity:
             raise Violation(
-                _told(f"{promised} of {capacity} were promised at {moment:.3f} s", [operation])
+                told(f"{promised} of {capacity} were promised at {moment:.3f} s", [operation])
             )
 
 
-def linearizable(
-    history: History,
-    initial: State,
-    step: Callable[[State, Operation], State | None],
-) -> None:
-    """Every operation seems to have happened at one moment between its call and its return.
-
-    Args:
-        history: At most some dozens of operations: the time it takes may double with each that
-            overlaps the others. What is refused hasn't happened; what is unknown may have, at any
-            time since.
-        initial: The state before.
-        step: Returns the state after an operation, or None if its result can't be in that state.
-            An operation whose outcome is unknown has no result to go by.
-
-    Raises:
-        Violation: If no order explains what the clients have seen.
-        OverflowError: If there are too many orders to try.
-    """
-    operations = sorted(
-        (operation for operation in history if operation.outcome != "refused"),
-        key=lambda operation: operation.called_at,
-    )
-    ends = [op.returned_at if op.outcome == "ok" else math.inf for op in operations]
-    done_with = (1 << len(operations)) - 1
-    certain = sum(1 << number for number, end in enumerate(ends) if end < math.inf)
-    start = (0, initial)
-    # How each point was come to: from where, by which operation.
-    seen: dict[tuple[int, State], tuple[tuple[int, State], int] | None] = {}
-    pending: list[tuple[tuple[int, State], tuple[tuple[int, State], int] | None]] = [(start, None)]
-    furthest = start
-    while pending:
-        here, way = pending.pop()
-        if here in seen:
-            continue
-        seen[here] = way
-        if len(seen) > MOST_STATES:
-            raise OverflowError("too many orders are possible; have fewer operations at once")
-        done, state = here
-        if done & certain == certain:
-            return
-        if (done & certain).bit_count() > (furthest[0] & certain).bit_count():
-            furthest = here
-        left = [number for number in _bits(done_with & ~done)]
-        latest = min(ends[number] for number in left)
-        for number in left:
-            if operations[number].called_at <= latest:
-                after = step(state, operations[number])
-                if after is not None:
-                    pending.append(((done | 1 << number, after), (here, number)))
-    stuck = [operations[number] for number in _bits(certain & ~furthest[0])]
-    order: list[Operation] = []
-    step_back = seen[furthest]
-    while step_back is not None:
-        order.append(operations[step_back[1]])
-        step_back = seen[step_back[0]]
-    told = _told("no order explains these", stuck)
-    raise Violation(told + "\n" + _told("the furthest that one comes is", reversed(order)))
-
-
-def linearizable_register(history: History, initial: Hashable = None) -> None:
-    """A register's reads, writes and exchanges seem to have happened one after the other.
-
-    Args:
-        history: Of ``read``, which returns the value; ``write``; and ``exchange``, whose value is
-            ``(expected, new)`` and which returns whether it has changed anything. Other actions
-            don't count.
-        initial: What it holds at first.
-
-    Raises:
-        Violation: If no order explains what was seen.
-    """
-    linearizable(
-        [op for op in history if op.action in ("read", "write", "exchange")],
-        _Register(initial),
-        _step_register,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Register:
-    holds: Any
-
-
-def _step_register(register: _Register, operation: Operation) -> _Register | None:
-    is_known = operation.outcome == "ok"
-    if operation.action == "read":
-        return register if not is_known or operation.result == register.holds else None
-    if operation.action == "write":
-        return _Register(operation.value)
-    expected, new = operation.value
-    matches = register.holds == expected
-    if is_known and bool(operation.result) != matches:
-        return None
-    return _Register(new) if matches else register
-
-
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        yield (mask & -mask).bit_length() - 1
-        mask &= mask - 1
+def _takes(operation: Operation, take: str, holder: Hashable) -> bool:
+    is_theirs = operation.action == take and operation.value[0] == holder
+    return is_theirs and operation.outcome != "refused"
 
 
 def _by_value(history: History, action: str) -> dict[Hashable, list[Operation]]:
@@ -303,7 +224,8 @@ def _by_value(history: History, action: str) -> dict[Hashable, list[Operation]]:
     return wishes
 
 
-def _told(what: str, operations: Iterable[Operation]) -> str:
+def told(what: str, operations: Iterable[Operation]) -> str:
+    """Return a sentence, and the operations that it speaks of, each on a line."""
     return "\n".join([f"{what}:", *(f"    {operation}" for operation in operations)])
 
 

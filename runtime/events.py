@@ -110,7 +110,7 @@ def take_back(life: Activation, task: ObjectTask, event: Callable[[Activation], 
     life.inbox.take(task)
     task.withdraw()
     if isinstance(event, partial) and "call" in event.keywords:
-        life.owed.discard(event.keywords["call"].reply)
+        life.owed.pop(event.keywords["call"].reply, None)
 
 
 def weigh(event: Callable[[Activation], object]) -> tuple[int, bool]:

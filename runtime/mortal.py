@@ -33,6 +33,7 @@ _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 LOOK_SECONDS: Final = 0.001
 PATIENCE_SECONDS: Final = 0.5  # of the machine's, for handlers that are under way in the end
+MOST_TURNS: Final = 1_000_000  # of the loop, after which somebody turns in circles
 ROUNDS: Final = 10  # of the loop in which nothing happens, until everything counts as settled
 
 log = logging.getLogger("runtime")
@@ -75,6 +76,7 @@ class MortalRuntime(Runtime[EnvT]):
         self._faults = Faults(self.clock, self.die, self._die_soon)
         self.disk = Disk(self._faults)
         self._crash: asyncio.Future[None] | None = None
+        self._crashed: list[asyncio.Future[None]] = []
         self._reopening: asyncio.Task[None] | None = None
         self._held_back: list[Call] = []
         settings = RuntimeConfig(data=folder, debug=True, **config)
@@ -97,8 +99,7 @@ class MortalRuntime(Runtime[EnvT]):
             await self._reopening
         missed, self._faults.point = self._faults.point, None
         self.disk.mend()
-        while self._syncer.delayed and self.clock.skip():  # what waits for the disk has to end
-            await self.come_to_rest()
+        await self._wait_for_disk()
         await self._hurry()
         self._threads.uninstall()
         self._timers.uninstall()
@@ -108,6 +109,11 @@ class MortalRuntime(Runtime[EnvT]):
             self._clean_up()
         if missed is not None and error[0] is None:
             raise AssertionError(f"crash_at({missed!r}): the process hasn't come there")
+
+    async def _wait_for_disk(self) -> None:
+        """Move the clock until nothing waits for a slow disk."""
+        while self._syncer.delayed and self.clock.skip():
+            await self.come_to_rest()
 
     async def _hurry(self) -> None:
         """Don't wait long for what can't go on, because the clock stands still now."""
@@ -150,7 +156,7 @@ class MortalRuntime(Runtime[EnvT]):
         """
         self.die()
         assert self._reopening is not None, "it has just died"
-        await self._reopening
+        await asyncio.shield(self._reopening)
         await self.settle()
 
     def crash_at(self, point: Point) -> asyncio.Future[None]:
@@ -187,6 +193,9 @@ class MortalRuntime(Runtime[EnvT]):
         """End the process now; another starts by itself, which `crash` waits for."""
         self.env  # noqa: B018  # raises, if it hasn't begun
         self.host.die()
+        if self._crash is not None and not self.is_to_crash:  # it has come to the point
+            self._crashed.append(self._crash)
+            self._crash = None
         if self._reopening is None:
             self._reopening = spawn_outside(self._reopen())
 
@@ -205,13 +214,18 @@ class MortalRuntime(Runtime[EnvT]):
         for call in self._held_back:
             self.host.route(call)
         self._held_back.clear()
-        if self._crash is not None and self._faults.point is None:
-            self._crash.set_result(None)
-            self._crash = None
+        for crash in self._crashed:
+            if not crash.done():
+                crash.set_result(None)
+        self._crashed.clear()
 
     async def restart(self, *, after: timedelta = timedelta(0)) -> None:
-        """Stop properly, and start again on the same folder `after` some time. Stubs stay good."""
-        await self.host.drain()
+        """Stop properly, and start again on the same folder `after` some time. Stubs stay good.
+
+        What waits for a slow disk has its time. Work that is under way otherwise is cut off.
+        """
+        await self._wait_for_disk()
+        await self.host.drain(PATIENCE_SECONDS)
         await self._close()
         await self.clock.advance(after)
         await self._open()
@@ -233,8 +247,12 @@ class MortalRuntime(Runtime[EnvT]):
             await self._rest()
 
     async def _rest(self) -> None:
-        calm, steps = 0, -1
+        calm, steps, turns = 0, -1, 0
         while calm < ROUNDS:
+            turns += 1
+            if turns > MOST_TURNS:
+                busy = [str(life) for life in self.host.lives() if life.tasks]
+                raise RuntimeError(f"something never comes to rest: {', '.join(busy) or 'a test'}")
             if self.host.is_at_rest:
                 await asyncio.sleep(0)
             else:

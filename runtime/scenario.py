@@ -20,6 +20,7 @@ from runtime.loopback import ClientSocket, connect
 
 NETWORK_SECONDS: Final = 0.005  # each way, on average
 LOSS: Final = 0.03  # the share of calls that don't arrive, and of answers
+PATIENCE_SECONDS: Final = 0.02  # of a client that doesn't wait for an answer, on average
 LOSS_SECONDS: Final = 0.1  # until a client gives up waiting for one
 
 
@@ -108,7 +109,7 @@ class Client:
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._world.clock.call_later(seconds, partial(over.set_result, None))
+        self._world.clock.call_later(seconds, partial(_end, over))
         await over
 
     async def call(
@@ -133,7 +134,7 @@ class Client:
         history.append(Operation(self.name, action, value, world.now))
         try:
             await self._travel()
-            result = await function()
+            result = await self._patiently(function)
             await self._travel()
         except self._refusals as error:
             done: dict[str, Any] = {"outcome": "refused", "result": error, "returned_at": world.now}
@@ -164,6 +165,21 @@ class Client:
         self.sockets.append(socket)
         return socket
 
+    async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
+        """Await an answer; now and then not for long. What was asked for goes on then."""
+        if self._is_spared or self.random.random() >= LOSS:
+            return await function()
+        answer = asyncio.ensure_future(function())
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: _end(over))
+        answer.add_done_callback(_let_go)
+        seconds = self.random.expovariate(1 / PATIENCE_SECONDS)
+        self._world.clock.call_later(seconds, partial(_end, over))
+        await over
+        if not answer.done():
+            raise ConnectionError("gave up waiting")
+        return answer.result()
+
     async def _travel(self) -> None:
         if self._is_spared:
             return
@@ -171,6 +187,17 @@ class Client:
         if self.random.random() < LOSS:
             await self.sleep(LOSS_SECONDS)
             raise ConnectionError("lost on the way")
+
+
+def _end(pause: asyncio.Future[None]) -> None:
+    if not pause.done():
+        pause.set_result(None)
+
+
+def _let_go(answer: asyncio.Future[Any]) -> None:
+    """Hear of what nobody waits for."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 async def _do_nothing() -> None:

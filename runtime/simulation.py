@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from random import Random
+from random import Random, getstate, setstate
+from random import seed as seed_random
 from string import ascii_lowercase
 from traceback import extract_tb
 from typing import Any, Final
@@ -24,6 +25,7 @@ from runtime.awake import causes
 from runtime.chaos import Fault, inflict, plan_faults
 from runtime.checkers import Operation, Violation
 from runtime.clock import monotonic
+from runtime.errors import DurableObjectError
 from runtime.faults import FaultySyncer, SeededSyncer
 from runtime.mortal import MortalRuntime
 from runtime.scenario import NETWORK_SECONDS, Client, Scenario
@@ -37,6 +39,8 @@ CHECK_SECONDS: Final = 7200.0  # the same for what is done before and after
 SHRINK_SECONDS: Final = 20.0  # of the machine's, in which a smaller failure is looked for
 TRIES: Final = 150  # to make a failure smaller
 IDLE_SECONDS: Final = (0.05, 1.0, 10.0)
+SEGMENT_BYTES: Final = (20_000, 16 * 1024 * 1024)  # the journal forgets something, or nothing
+MOST_MOVES: Final = 50_000  # of the clock, after which a run counts as endless
 EVICTING: Final = 0.2  # the share of runs in which objects are evicted before each of their events
 
 
@@ -94,9 +98,9 @@ def simulate(
 ) -> Report:
     """Run a scenario as a seed has it, and see whether what must hold does.
 
-    The same seed is the same run, on any machine. What objects take from elsewhere (``random``,
-    ``uuid``, ``new_unique_id``) isn't the seed's, and had better not matter. It can't be called
-    while an event loop runs.
+    The same seed is the same run, on any machine: ``random`` goes by it too. What objects have from
+    elsewhere (``uuid``, ``secrets``, ``new_unique_id``, threads) doesn't, and had better not
+    matter. It can't be called while an event loop runs.
 
     Args:
         scenario: A class derived from `Scenario`.
@@ -152,12 +156,17 @@ def _is_in_a_loop() -> bool:
 
 def _run(scenario: type[Scenario], seed: int, only: Collection[str] | None) -> Report:
     async def run() -> Report:
+        seed_random(seed)  # what the runtime and objects draw by themselves
         runs = scenario()
         async with _SimulatedRuntime(runs, seed) as runtime:
             return await _Run(runs, seed, runtime).report(only)
 
-    with asyncio.Runner() as runner:
-        return runner.run(run())
+    before = getstate()
+    try:
+        with asyncio.Runner() as runner:
+            return runner.run(run())
+    finally:
+        setstate(before)
 
 
 class _SimulatedRuntime(MortalRuntime[Any]):
@@ -172,6 +181,7 @@ class _SimulatedRuntime(MortalRuntime[Any]):
             evicting=random.random() < EVICTING,
             start=START,
             idle_seconds=random.choice(IDLE_SECONDS),
+            journal_segment_bytes=random.choice(SEGMENT_BYTES),
         )
 
     async def __aexit__(self, *error: object) -> None:
@@ -202,6 +212,7 @@ class _Run:
         self.seed = seed
         self.runtime = runtime
         self.history: list[Operation] = []
+        self._moves = 0
         self._since: dict[str, float] = {}
         """The steps that are being taken, and since when."""
 
@@ -263,17 +274,24 @@ class _Run:
         """Let time pass until some work is done: on to what is next, whenever all is at rest."""
         task = spawn_outside(work)
         limit = self.clock.time() + seconds
-        await self.runtime.come_to_rest()
+        await self._rest()
         while not task.done():
-            if not self.clock.skip(limit):
+            self._moves += 1
+            if self._moves > MOST_MOVES or not self.clock.skip(limit):
                 task.cancel()
                 raise Violation(self._stuck(seconds))
-            await self.runtime.come_to_rest()
+            await self._rest()
         error = error_of(task)
         if isinstance(error, Violation):
             raise error
         if error is not None:
             raise Violation(f"{type(error).__name__}: {error}{_place_of(error)}") from error
+
+    async def _rest(self) -> None:
+        try:
+            await self.runtime.come_to_rest()
+        except (OSError, DurableObjectError, RuntimeError) as error:
+            raise Violation(f"the process can't go on: {error}") from error
 
     def _stuck(self, seconds: float) -> str:
         """Say who isn't done, and what their objects wait for."""
@@ -284,7 +302,8 @@ class _Run:
             if life.tasks
             for cause in causes(life, self.runtime.config.idle_seconds)
         ]
-        lines = [f"not done after {seconds:g} s:", *(steps or ["begin() or check()"]), *busy]
+        end = f"after {seconds:g} s" if self._moves <= MOST_MOVES else f"{MOST_MOVES} timers later"
+        lines = [f"not done {end}:", *(steps or ["begin() or check()"]), *busy]
         return "\n    ".join([*lines, "(clients wait by client.sleep(), not by asyncio.sleep())"])
 
 

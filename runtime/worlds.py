@@ -155,6 +155,7 @@ class TestRuntime(MortalRuntime[EnvT]):
         The clock and the disk stay as they are, and stubs stay good. It is quicker than another
         `TestRuntime`, for tests that share one.
         """
+        await self._wait_for_disk()
         await self.abort_all_durable_objects()
         for namespace in self.namespaces.values():
             async for id in namespace.list(limit=sys.maxsize):

@@ -60,6 +60,15 @@ class ForgetfulRoom(ChatRoom):
         return message
 
 
+class SilentRoom(ChatRoom):
+    """Keeps what is said, and tells nobody who is there."""
+
+    async def post(self, author: Person, client_id: str, text: str) -> Message:
+        sql = self.ctx.storage.sql
+        said_before = store.sent_before(sql, author, client_id)
+        return said_before or store.append(sql, author, client_id, text)
+
+
 class Chatting(Scenario):
     """People say things, again if they don't know whether they were heard, and listen."""
 
@@ -83,11 +92,24 @@ class Chatting(Scenario):
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
         await client.sleep(1)
-        messages: list[Message] = await client.env.rooms.get_by_name("a").history(limit=200)
-        found = [message.client_id for message in messages]
+        room = client.env.rooms.get_by_name("a")
+        found = [message.client_id for message in await room.history(limit=200)]
         exactly_once(history, found, "post")
         no_lost_acknowledgement(history, found, "post")
+        await self._hear_the_end(client)
+        found = [message.client_id for message in await room.history(limit=200)]
         total_order({name: heard.feed() for name, heard in self._listeners.items()}, found)
+
+    async def _hear_the_end(self, client: Client) -> None:
+        """Have everybody listen, and see that they hear the last message."""
+        for listener in self._listeners.values():
+            await listener.listen()
+        last = Person("z", "z")
+        await client.env.rooms.get_by_name("a").post(last, "the last", "good night")
+        await client.sleep(1)
+        for name, listener in self._listeners.items():
+            if listener.is_open and listener.feed()[-1:] != ["the last"]:
+                raise Violation(f"{name} hears nothing more: {listener.feed()}")
 
 
 class Listener:
@@ -101,7 +123,7 @@ class Listener:
 
     async def listen(self) -> None:
         """Have a socket open, unless that doesn't succeed."""
-        if self._socket is not None and self._socket.closed is None:
+        if self.is_open:
             return
         self._take()
         query = "" if self._cursor is None else f"?since={self._cursor}"
@@ -110,6 +132,11 @@ class Listener:
             f"/chat/a/ws{query}",
             headers={"x-person-id": self._client.name, "x-person-name": self._client.name},
         )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its socket is."""
+        return self._socket is not None and self._socket.closed is None
 
     def feed(self) -> list[str]:
         """Return what it has heard, without what came again, as the page would have it."""
@@ -159,5 +186,16 @@ class ChattingForgetfully(Chatting):
         total_order(feeds, [message.client_id for message in messages])
 
 
+class ChattingInSilence(Chatting):
+    """The same, where nobody hears anything."""
+
+    bindings: ClassVar = {"rooms": SilentRoom}
+
+
 SCENARIOS: Final[tuple[Any, ...]] = (Chatting,)
-BROKEN: Final[tuple[Any, ...]] = (ChattingTwice, ChattingHastily, ChattingForgetfully)
+BROKEN: Final[tuple[Any, ...]] = (
+    ChattingTwice,
+    ChattingHastily,
+    ChattingForgetfully,
+    ChattingInSilence,
+)
