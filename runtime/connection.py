@@ -16,7 +16,12 @@ MAX_AUTO_RESPONSE_BYTES: Final = 2_048
 NO_STATUS: Final = 1005  # the peer's close frame had no code
 VANISHED: Final = 1006  # there was no close frame
 VANISHED_REASON: Final = "WebSocket disconnected without sending Close frame."
+TOO_BIG: Final = 1009
+INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012  # what tells clients to come back
+TRY_AGAIN_LATER: Final = 1013  # for what is too much
+
+AT_ONCE: Final = 64  # messages of one socket, before everybody else has a turn: a millisecond
 
 ReadyState = Literal["connecting", "open", "closing", "closed"]
 

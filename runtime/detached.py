@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from runtime import edge, messages
-from runtime.connection import VANISHED, VANISHED_REASON
+from runtime.connection import INTERNAL_ERROR, TRY_AGAIN_LATER, VANISHED, VANISHED_REASON
 from runtime.frames import FrameReader, window_bits
 from runtime.messages import Message, Outgoing
 from runtime.sockets import WebSocket
@@ -179,7 +179,7 @@ class DetachedSocket(asyncio.Protocol):
             if not self._is_full:
                 self._transport.write(messages.PING)
         elif self._keepalive.ends_silence:
-            self._transport.write(messages.close_frame(edge.INTERNAL_ERROR, edge.SILENT))
+            self._transport.write(messages.close_frame(INTERNAL_ERROR, edge.SILENT))
             self._end(VANISHED, VANISHED_REASON, was_clean=False)
             self._transport.abort()
 
@@ -204,7 +204,7 @@ class DetachedSocket(asyncio.Protocol):
     def _give_up(self) -> None:
         # What it has missed it gets when it comes back.
         self._ws.was_too_slow()
-        self._cut(edge.TRY_AGAIN_LATER, edge.TOO_SLOW)
+        self._cut(TRY_AGAIN_LATER, edge.TOO_SLOW)
 
     def _cut(self, code: int, reason: str) -> None:
         """Say why, and don't wait for an answer; only for the words to arrive."""
@@ -254,9 +254,6 @@ class Keepalive:
         self._buckets: list[set[DetachedSocket]] = [set() for _ in range(BUCKETS)]
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
-
-    def __len__(self) -> int:
-        return sum(map(len, self._buckets))
 
     def add(self, socket: DetachedSocket) -> None:
         """Ask a new one as well; for the first time when all others have been."""

@@ -18,9 +18,6 @@ STALLED_SECONDS: Final = 20.0  # the same, if nothing else is sent to it
 FAREWELL_SECONDS: Final = 5  # for the close frame of a client that takes nothing
 
 POLICY_VIOLATION: Final = 1008  # tells htmx and others to stay away
-TOO_BIG: Final = 1009
-INTERNAL_ERROR: Final = 1011
-TRY_AGAIN_LATER: Final = 1013
 
 TOO_SLOW: Final = "too slow"
 SILENT: Final = "keepalive ping timeout"

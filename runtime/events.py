@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from runtime.activation import Activation
+from runtime.connection import TRY_AGAIN_LATER
 from runtime.errors import ObjectReset, Overloaded
 from runtime.fetch import SWITCHING_PROTOCOLS, Request, Response
 from runtime.inbox import MAX_TASKS, TOO_LONG, TOO_MANY, TOO_MUCH
@@ -24,7 +25,6 @@ from runtime.tasks import ObjectTask, as_async, error_of, log_failure
 from runtime.wire import size_of
 
 ALARM_SECONDS: Final = 15 * 60  # for one run of an alarm, as in the original
-TRY_AGAIN_LATER: Final = 1013  # the close code for what is too much
 
 _NO_ALARM_HANDLER: Final = (
     "Attempted to run a scheduled alarm without a handler, did you remember to define an alarm() "

@@ -27,11 +27,10 @@ try:
 except ImportError:  # where the package has no wheel
     from websockets.utils import apply_mask
 
+from runtime.connection import AT_ONCE, TOO_BIG
 from runtime.messages import Message, pong
 
-TOO_BIG: Final = 1009
 INVALID_DATA: Final = 1007
-AT_ONCE: Final = 64  # frames of one socket, before everybody else has a turn: a millisecond
 KEPT_BYTES: Final = 4096  # of a frame that isn't whole yet; a larger one goes to `websockets`
 WINDOW_BITS: Final = 12  # of compression: 4 KB of memory while a message is packed or unpacked
 

@@ -27,7 +27,7 @@ from litestar.plugins import InitPlugin
 from litestar.response import Template
 
 from runtime import edge, fetch, sockets
-from runtime.connection import VANISHED, VANISHED_REASON
+from runtime.connection import INTERNAL_ERROR, TRY_AGAIN_LATER, VANISHED, VANISHED_REASON
 from runtime.errors import DurableObjectError
 from runtime.health import Health
 from runtime.namespace import DurableObjectNamespace
@@ -252,10 +252,10 @@ async def forward(
         response = await to.fetch(request)
     except Exception as error:  # the bridge's end: the client hears that it failed, we hear why
         if edge.may_pass(error):
-            await connection.refuse(edge.TRY_AGAIN_LATER, str(error))
+            await connection.refuse(TRY_AGAIN_LATER, str(error))
         else:
             log.exception("the handshake at %s failed", socket.url.path)
-            await connection.refuse(edge.INTERNAL_ERROR, "the object failed")
+            await connection.refuse(INTERNAL_ERROR, "the object failed")
     else:
         if response.status == fetch.SWITCHING_PROTOCOLS:
             own = dict(response.headers)

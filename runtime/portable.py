@@ -12,12 +12,19 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from runtime import edge
-from runtime.connection import NO_STATUS, SERVICE_RESTART, VANISHED, VANISHED_REASON
+from runtime.connection import (
+    AT_ONCE,
+    NO_STATUS,
+    SERVICE_RESTART,
+    TOO_BIG,
+    TRY_AGAIN_LATER,
+    VANISHED,
+    VANISHED_REASON,
+)
 from runtime.messages import Message, Outgoing, shortened
 from runtime.sockets import WebSocket
 from runtime.tasks import spawn_outside
 
-AT_ONCE: Final = 64  # messages of one socket, before everybody else has a turn
 NORMAL_CLOSURE: Final = 1000
 UNASSIGNED: Final = range(1016, 3000)  # codes that servers refuse to send, though objects may
 
@@ -115,7 +122,7 @@ class PortableSocket:
     def _give_up(self) -> None:
         # What it has missed it gets when it comes back.
         self._outgoing.clear()
-        self._closing = (edge.TRY_AGAIN_LATER, edge.TOO_SLOW)
+        self._closing = (TRY_AGAIN_LATER, edge.TOO_SLOW)
         self._has_given_up = True
         if self._ws is not None:
             self._ws.was_too_slow()
@@ -169,14 +176,14 @@ class PortableSocket:
         if self._has_given_up:
             with suppress(*self._gone, TimeoutError):
                 async with asyncio.timeout(edge.FAREWELL_SECONDS):
-                    await self._socket.close(edge.TRY_AGAIN_LATER, edge.TOO_SLOW)
+                    await self._socket.close(TRY_AGAIN_LATER, edge.TOO_SLOW)
 
     def _refuse_size(self, ws: WebSocket) -> None:
         reason = f"a message may have {self._max_message_bytes} bytes"
         if self._closing is None:
             ws.failed(ValueError(reason))
             self._has_failed = True
-            self.close(edge.TOO_BIG, reason)
+            self.close(TOO_BIG, reason)
 
     async def accept(self, protocol: str | None, headers: dict[str, str]) -> bool:
         """Answer the handshake, and send what waits. False if nobody waited for the answer."""

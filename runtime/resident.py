@@ -14,17 +14,14 @@ from runtime import events
 from runtime.activation import Activation
 from runtime.catalog import Key
 from runtime.clock import Clock
-from runtime.connection import SERVICE_RESTART, Traffic
+from runtime.connection import INTERNAL_ERROR, SERVICE_RESTART, TRY_AGAIN_LATER, Traffic
 from runtime.errors import Overloaded, ShuttingDown
-from runtime.events import TRY_AGAIN_LATER
 from runtime.ids import ObjectId
 from runtime.inbox import MAX_TASKS, MAX_WAITING_BYTES, TOO_LONG, TOO_MANY, TOO_MUCH, Inbox
 from runtime.journal import Journal
 from runtime.messages import Message
 from runtime.sockets import SocketSet, WebSocket
 from runtime.tasks import ObjectTask
-
-INTERNAL_ERROR: Final = 1011  # the close code for a socket whose object can't be started
 
 # From here on sockets aren't read, which leaves room for calls, and for what was read already.
 CONGESTED_TASKS: Final = MAX_TASKS // 4

@@ -23,7 +23,8 @@ from websockets.frames import Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from runtime.frames import AT_ONCE, FrameReader
+from runtime.connection import AT_ONCE
+from runtime.frames import FrameReader
 from runtime.messages import Message, pong
 from tests.runtime.echo_rooms import Guest, Server, rooms, undisturbed
 from tests.runtime.raw_socket import (
