@@ -33,7 +33,7 @@ from runtime.sections import CriticalSections
 from runtime.sockets import SocketSet
 from runtime.storage import Storage
 from runtime.tasks import TASK, Aborted, ObjectTask, current, log_failure
-from runtime.wire import copied_error
+from runtime.wire import Lease, copied_error
 
 _GONE: Final = "The object has left memory meanwhile."
 _RESET: Final = "Durable Object connection closed because the object was reset."
@@ -48,6 +48,8 @@ class Activation:
         - No event runs before the constructor has returned.
         - After it broke nothing of it runs, and nothing leaves that was held back.
     """
+
+    held: dict[Lease, None] | None = None  # what it has been given by reference, in order
 
     def __init__(
         self,
@@ -67,12 +69,9 @@ class Activation:
         """When its class was replaced by another version, which the next life is of."""
         self.watch: Timer | None = None
         """When the node looks whether it can be evicted."""
-        self.quiet_since = node.clock.time()
-        self.node = node
-        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
-        self._context = Context()
-        self.input = InputGate(self._loop.call_soon)
-        self.output = OutputGate()
+        self.node, self.quiet_since = node, node.clock.time()
+        self._loop, self._thread, self._context = asyncio.get_running_loop(), get_ident(), Context()
+        gates = self.input, self.output = InputGate(self._loop.call_soon), OutputGate()
         self.tasks: dict[ObjectTask, None] = {}
         """Those that are under way or waiting, in order: so they fail in order too."""
         self.owed: dict[Reply, None] = {}
@@ -81,7 +80,6 @@ class Activation:
         self.ctx: DurableObjectState
         self.handlers = handlers_of(self.code.cls)
         self.coroutines = {name for name, call in self.handlers.items() if is_async(call)}
-        gates = (self.input, self.output)
         self.disk = Persistence(
             self, path, node.journal, node.syncer, gates, node.histories, vfs=node.vfs
         )
@@ -131,9 +129,9 @@ class Activation:
         for task in tuple(self.tasks):
             self.inbox.take(task)
             task.drop(failure)
-        for reply in self.owed:
+        owed, self.owed = self.owed, {}
+        for reply in owed:
             reply.fail(copied_error(failure, self.id.hex))
-        self.owed.clear()
         self.sockets.outlet = None
         if not keeps_sockets:
             self.sockets.disconnect(SERVICE_RESTART, _RESET)
@@ -143,6 +141,8 @@ class Activation:
         self.is_over = True
         if self.watch is not None:
             self.watch.cancel()
+        for lease in tuple(self.held or ()):
+            lease.drop()
 
     def abandon(self) -> None:
         """Close the database as it is, for good, as when the process dies."""
@@ -180,9 +180,9 @@ class Activation:
         if self.failure is not None:
             return  # all that was owed has failed with that
         deadlock = self._deadlock("the answer to a callback")
-        error, sent = error or deadlock, None
-        if error is not None:
-            sent = copied_error(error, self.id.hex, traceback=self.node.debug)
+        error = deadlock if error is None else error  # an error may be false, as a list may
+        debug = self.node.debug
+        sent = None if error is None else copied_error(error, self.id.hex, traceback=debug)
         if self.output.is_open or deadlock is not None:
             self.pay(reply, result, sent)
         else:

@@ -11,6 +11,7 @@
     ├── StorageError        a storage call that cannot be carried out; nothing was written
     │   └── SqlError        SQLite refused a statement; earlier writes stand
     ├── OutsideObject       storage, sockets or gates were used where no object is running
+    ├── HandleEnded         a handle of a function or an RpcTarget was used after its end
     ├── DataFolderRefused   the runtime can't start here
     ├── SettingsRefused     a setting can't be meant so
     ├── MigrationRefused    the configured class migrations don't fit what is on disk
@@ -124,9 +125,16 @@ class SqlError(StorageError):
 class OutsideObject(DurableObjectError, RuntimeError):
     """An object's storage, sockets or gates were used while none of its code was running.
 
-    They belong to the object's handlers and to the tasks these start. A thread, a
-    ``loop.call_later`` callback or a reference kept by other code has to call the object
-    through a stub instead.
+    They, and the handles that it has been given, belong to the object's handlers and to the tasks
+    these start. A thread, a ``loop.call_later`` callback or a reference kept by other code has to
+    call the object through a stub instead.
+    """
+
+
+class HandleEnded(DurableObjectError):
+    """A handle of a function or an `RpcTarget` was used after its end. Nothing was called.
+
+    It was disposed of, or it came with a call that has been answered: keep a ``dup()`` then.
     """
 
 

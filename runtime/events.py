@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any, Final
 
@@ -18,11 +19,11 @@ from runtime.errors import ObjectReset, Overloaded
 from runtime.fetch import SWITCHING_PROTOCOLS, Request, Response
 from runtime.inbox import MAX_TASKS, TOO_LONG, TOO_MANY, TOO_MUCH
 from runtime.messages import Message
-from runtime.methods import Method
-from runtime.namespace import FETCH, Call, no_such_method
+from runtime.methods import Method, no_such_method
+from runtime.namespace import FETCH, Call, Reply
 from runtime.sockets import WebSocket
 from runtime.tasks import ObjectTask, as_async, error_of, log_failure
-from runtime.wire import size_of
+from runtime.wire import Lease, size_of
 
 ALARM_SECONDS: Final = 15 * 60  # for one run of an alarm, as in the original
 
@@ -38,9 +39,12 @@ log = logging.getLogger("runtime")
 
 def call(life: Activation, call: Call) -> ObjectTask | None:
     """Call a method, or `fetch`, and answer its caller."""
-    if (refusal := _refusal(life)) is not None:
-        call.reply.fail(Overloaded(refusal, durable_object_id=life.id.hex))
+    if (why := refusal(life)) is not None:
+        call.reply.fail(Overloaded(why, durable_object_id=life.id.hex))
         return None
+    if call.lent:  # most have none, and to look costs less than to walk through nothing
+        for lease in call.lent:
+            lease.lend_to(life)
     method = None
     if call.name == FETCH:
         work = _fetch(life, *call.args)
@@ -55,7 +59,7 @@ def call(life: Activation, call: Call) -> ObjectTask | None:
             work = _in_turn(life, call.name, *call.args, **call.kwargs)
     task = life.run(work, call.name, on_done=partial(_answer, life, call, method))
     if not task.has_started:
-        _queue_call(life, call, task)
+        queue(life, call.reply, task, _size_of_call(call))
     if not call.reply.done():
         life.owe(call.reply)
     return task
@@ -72,8 +76,8 @@ def ring(life: Activation, name: str | None) -> ObjectTask:
 
 def receive(life: Activation, ws: WebSocket, message: Message) -> ObjectTask | None:
     """Deliver a socket's message."""
-    if (refusal := _refusal(life)) is not None:
-        ws.drop(TRY_AGAIN_LATER, refusal)
+    if (why := refusal(life)) is not None:
+        ws.drop(TRY_AGAIN_LATER, why)
         return None
     task = _handle(life, "web_socket_message", ws, message)
     is_waiting = task is not None and not task.has_started
@@ -124,19 +128,21 @@ def weigh(event: Callable[[Activation], object]) -> tuple[int, bool]:
     return len(brings.get("message", ())), False
 
 
-def _refusal(life: Activation) -> str | None:
+def refusal(life: Activation) -> str | None:
     """Say why nothing more is taken on, if it isn't."""
     if len(life.tasks) >= MAX_TASKS:
         return TOO_MANY
     return TOO_MUCH if life.node.journal.is_full else None
 
 
-def _queue_call(life: Activation, call: Call, task: ObjectTask) -> None:
+def queue(life: Activation, reply: Reply, task: ObjectTask, size: int) -> None:
+    """Have a call wait that can't begin yet. Its caller hears if it is too much, or too long."""
+
     def refuse(why: str) -> None:
         task.withdraw()
-        life.pay(call.reply, None, Overloaded(why, durable_object_id=life.id.hex))
+        life.pay(reply, None, Overloaded(why, durable_object_id=life.id.hex))
 
-    if not life.inbox.add(task, _size_of_call(call), partial(refuse, TOO_LONG)):
+    if not life.inbox.add(task, size, partial(refuse, TOO_LONG)):
         refuse(TOO_MUCH)
 
 
@@ -166,7 +172,7 @@ async def _fetch(life: Activation, request: Request) -> Response:
     finally:
         if ws is not None and not is_accepted:
             ws.forget()
-    return response
+    return copy(response)  # I9
 
 
 def _answer(life: Activation, call: Call, method: Method | None, task: ObjectTask) -> None:
@@ -175,7 +181,11 @@ def _answer(life: Activation, call: Call, method: Method | None, task: ObjectTas
         result = task.result()
         if method is not None:
             try:
-                result = method.answer(result, life.namespace.router.refer)
+                given: list[Lease] = []
+                result = method.answer(result, life.namespace.router.refer, given)
+                if given:
+                    for lease in given:
+                        lease.give_to(call.reply.caller)
             except Exception as unfit:  # of whatever kind, its caller must not wait for ever
                 error = unfit
     life.settle(call.reply, result, error)

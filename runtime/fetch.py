@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 SWITCHING_PROTOCOLS: Final = 101
+
+M = TypeVar("M", "Request", "Response")
 
 
 class Request:
@@ -31,7 +33,7 @@ class Request:
         TypeError: If the URL isn't absolute.
     """
 
-    crosses_by_reference = True
+    crosses_by_copy = True
 
     def __init__(
         self,
@@ -53,6 +55,9 @@ class Request:
         self.headers = _lower_case(headers)
         self.body = body.encode() if isinstance(body, str) else bytes(body)
         self.web_socket = web_socket
+
+    def __copy__(self) -> Request:
+        return _copy_of(self)
 
     @property
     def path(self) -> str:
@@ -79,7 +84,7 @@ class Response:
         ValueError: If the status isn't one of 200 to 599; see `switching_protocols` for 101.
     """
 
-    crosses_by_reference = True
+    crosses_by_copy = True
 
     def __init__(
         self,
@@ -120,6 +125,9 @@ class Response:
             response.headers["sec-websocket-protocol"] = protocol
         return response
 
+    def __copy__(self) -> Response:
+        return _copy_of(self)
+
     @property
     def ok(self) -> bool:
         return 200 <= self.status <= 299
@@ -131,6 +139,12 @@ class Response:
     def json(self) -> Any:
         """Return what the body says as JSON. Raises ValueError if it isn't."""
         return json_module.loads(self.body)
+
+
+def _copy_of(message: M) -> M:
+    twin = object.__new__(type(message))
+    twin.__dict__.update(message.__dict__, headers=dict(message.headers))
+    return twin
 
 
 def _lower_case(headers: Mapping[str, str] | None) -> dict[str, str]:

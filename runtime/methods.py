@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, get_type_hints
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from runtime.wire import Refer, copied
+from runtime.wire import Lease, Refer, copied
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 Check: TypeAlias = Callable[[Any], Any]
@@ -47,8 +47,8 @@ class Parameter:
     check: Check | None
     """Checks a value and returns it, or raises. None allows anything."""
 
-    def accept(self, value: Any, refer: Refer) -> Any:
-        return _checked(copied(value, self.what, refer), self.check, self.what)
+    def accept(self, value: Any, refer: Refer, leases: list[Lease] | None = None) -> Any:
+        return _checked(copied(value, self.what, refer, leases), self.check, self.what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,17 @@ class Method:
     result: Parameter
     is_async: bool
 
-    def accept(self, args: tuple[Any, ...], kwargs: dict[str, Any], refer: Refer) -> Arguments:
+    def accept(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        refer: Refer,
+        leases: list[Lease] | None = None,
+    ) -> Arguments:
         """Return the arguments as the object gets them: bound, copied and checked.
+
+        Args:
+            leases: As for `copied`; so for `answer`.
 
         Raises:
             TypeError: If one is missing, unknown, of the wrong type or not to be sent.
@@ -74,44 +83,82 @@ class Method:
         """
         if not kwargs and self.simple is not None and len(args) == len(self.simple):
             pairs = zip(self.simple, args, strict=True)
-            return tuple([parameter.accept(value, refer) for parameter, value in pairs]), kwargs
+            return tuple([each.accept(value, refer, leases) for each, value in pairs]), kwargs
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         for name, value in bound.arguments.items():
-            bound.arguments[name] = self.parameters[name].accept(value, refer)
+            bound.arguments[name] = self.parameters[name].accept(value, refer, leases)
         return bound.args, bound.kwargs
 
-    def answer(self, result: Any, refer: Refer) -> Any:
+    def answer(self, result: Any, refer: Refer, leases: list[Lease] | None = None) -> Any:
         """Return the result as the caller gets it.
 
         Raises:
             TypeError: If the method returned something else than it is declared to.
         """
-        return self.result.accept(result, refer)
+        return self.result.accept(result, refer, leases)
 
 
-def methods_of(cls: type, *, reserved: frozenset[str] = RESERVED) -> dict[str, Method]:
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A function that is called by reference: it takes and returns anything that may cross."""
+
+    name: str
+
+    def accept(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        refer: Refer,
+        leases: list[Lease],
+    ) -> Arguments:
+        """As `Method.accept` does."""
+        parameter = Parameter(f"an argument of {self.name}()", None)
+        return parameter.accept(args, refer, leases), parameter.accept(kwargs, refer, leases)
+
+    def answer(self, result: Any, refer: Refer, leases: list[Lease]) -> Any:
+        """As `Method.answer` does."""
+        return Parameter(f"the result of {self.name}()", None).accept(result, refer, leases)
+
+
+def methods_of(
+    cls: type,
+    *,
+    reserved: frozenset[str] = RESERVED | _FIELDS,
+    taken: frozenset[str] = _OWN_TO_STUBS,
+) -> dict[str, Method]:
     """Return what a stub of `cls` may call, by name.
+
+    Args:
+        reserved: Names that can't be called, whatever they are.
+        taken: Names that what stands for an instance has itself. A method mustn't have them.
 
     Raises:
         TypeError: If an annotation can't be resolved, for instance because its name is
-            imported for type checkers only, or a method has the name of a stub's attribute.
+            imported for type checkers only, or a method has a name that is taken.
     """
     methods = {
         name: _method(cls, name, function)
         for name, function in inspect.getmembers(cls, inspect.isfunction)
-        if not (name.startswith("_") or name in reserved or name in _FIELDS)
+        if not (name.startswith("_") or name in reserved)
         and not hasattr(function, _PRIVATE_MARK)
         and not isinstance(inspect.getattr_static(cls, name), staticmethod)
     }
-    for name in methods.keys() & _OWN_TO_STUBS:
+    for name in methods.keys() & taken:
         raise TypeError(
             f"{cls.__name__}.{name}() can't be called: a stub has a {name!r} of its own; give the "
             "method another name, or mark it @rpc_private"
         )
     return methods
+
+
+def no_such_method(name: str, reserved: frozenset[str] = RESERVED) -> TypeError:
+    """Return what a caller gets who asks for what isn't there."""
+    if name in reserved:
+        return TypeError(f"'{name}' is a reserved method and cannot be called over RPC.")
+    return TypeError(f'The RPC receiver does not implement the method "{name}".')
 
 
 def _method(cls: type, name: str, function: Callable[..., Any]) -> Method:

@@ -7,15 +7,17 @@ is the host. It doesn't start anything; the first call does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from copy import copy
 from functools import partial, wraps
 from typing import Any, Final, Generic, NamedTuple, NoReturn, Protocol, TypeVar, cast
 
+from runtime.errors import DurableObjectError
 from runtime.fetch import Request
 from runtime.ids import IdScheme, ObjectId
-from runtime.methods import RESERVED, Method, methods_of
+from runtime.methods import RESERVED, Method, methods_of, no_such_method
 from runtime.tasks import current
+from runtime.wire import Lease
 
 ObjT = TypeVar("ObjT")
 
@@ -31,9 +33,11 @@ class Reply(asyncio.Future[Any]):
     Attributes:
         asked: Who is to answer, in words, or what was called: a stub and a method's name. Only
             where an object may wait for it.
+        caller: The activation of the object that has called, where it is one.
     """
 
     asked: str | tuple[Stub, str] | None = None
+    caller: Any = None
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, unless whoever waited has gone."""
@@ -62,6 +66,23 @@ class Reply(asyncio.Future[Any]):
         return self._iterator
 
 
+class LendingReply(Reply):
+    """The answer to a call with references among its arguments, which end when it has left."""
+
+    def __init__(self, lent: Sequence[Lease]) -> None:
+        super().__init__()
+        self._lent = lent
+
+    def fail(self, error: BaseException) -> None:
+        super().fail(error)
+        self.answer(None)
+
+    def answer(self, result: Any) -> None:
+        super().answer(result)  # unless it has failed
+        for lease in self._lent:
+            lease.returned()
+
+
 class Call(NamedTuple):
     """What a stub asks of an object. Its arguments have been copied and checked."""
 
@@ -74,6 +95,8 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     reply: Reply
     is_from_object: bool = False
+    lent: Sequence[Lease] = ()
+    """What crosses by reference with it."""
 
 
 class Router(Protocol):
@@ -82,8 +105,8 @@ class Router(Protocol):
     def route(self, call: Call) -> None:
         """Deliver a call; its reply says how it went. Calls of one sender keep their order."""
 
-    def refer(self, value: Any) -> Any:
-        """Return a reference to a function or an `RpcTarget`; None for anything else."""
+    def refer(self, value: Any) -> Lease | None:
+        """Return a lease of a function or an `RpcTarget`; None for anything else."""
 
     def list_ids(
         self, scheme: IdScheme, *, prefix: str | None, after: ObjectId | None, limit: int
@@ -113,7 +136,7 @@ class Stub:
     def __getattr__(self, name: str) -> Callable[..., Reply]:
         if name.startswith("__"):  # Python asks for these by itself; no object has them
             raise AttributeError(name)
-        return _NoSuchMethod(name)
+        return NoSuchMethod(name)
 
     def __repr__(self) -> str:
         return f"<stub of {self._namespace.cls.__name__} {self.name or self.id}>"
@@ -133,18 +156,20 @@ class Stub:
         """
         if not isinstance(request, Request):
             request = Request(request, method=method, headers=headers, body=body)
-        return self._send(FETCH, (request,), {})
+        return self._send(FETCH, (copy(request),), {})  # I9
 
-    def _send(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
+    def _send(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], lent: Sequence[Lease] = ()
+    ) -> Reply:
         namespace = self._namespace
-        reply = Reply()
+        reply = LendingReply(lent) if lent else Reply()
         caller = current.get()
         directory = namespace.scheme.directory
-        call = Call(self.id, directory, name, args, kwargs, reply, caller is not None)
+        call = Call(self.id, directory, name, args, kwargs, reply, caller is not None, lent)
         if caller is None:
             namespace.router.route(call)
         else:
-            reply.asked = (self, name)
+            reply.asked, reply.caller = (self, name), caller.owner
             caller.owner.release_call(partial(namespace.router.route, call))  # I3
         return reply
 
@@ -188,11 +213,12 @@ def _calls(code: Code) -> dict[str, Callable[..., Reply]]:
 def _call_of(cls: type, name: str, method: Method) -> Callable[..., Reply]:
     @wraps(getattr(cls, name))
     def call(self: Stub, /, *args: Any, **kwargs: Any) -> Reply:
+        lent: list[Lease] = []
         try:
-            args, kwargs = method.accept(args, kwargs, self._namespace.router.refer)
-        except (TypeError, ValueError) as error:
-            return _refused(error)
-        return self._send(name, args, kwargs)
+            args, kwargs = method.accept(args, kwargs, self._namespace.router.refer, lent)
+        except (TypeError, ValueError, DurableObjectError) as error:
+            return refused(error, lent)
+        return self._send(name, args, kwargs, lent)
 
     return call
 
@@ -209,13 +235,7 @@ class DurableObjectNamespace(Generic[ObjT]):
         binding: The name that the application has given it.
     """
 
-    def __init__(
-        self,
-        binding: str,
-        cls: type[ObjT],
-        scheme: IdScheme,
-        router: Router,
-    ) -> None:
+    def __init__(self, binding: str, cls: type[ObjT], scheme: IdScheme, router: Router) -> None:
         self.binding = binding
         self.scheme = scheme
         self.router = router
@@ -309,27 +329,21 @@ class DurableObjectNamespace(Generic[ObjT]):
         return part
 
 
-def _refused(error: Exception) -> Reply:
-    reply = Reply()
-    reply.set_exception(error)
+def refused(error: Exception, lent: Sequence[Lease] = ()) -> Reply:
+    """Return the answer to a call that can't be made."""
+    reply = LendingReply(lent)
+    reply.fail(error)
     return reply
 
 
-class _NoSuchMethod:
+class NoSuchMethod:
     """What a stub has under a name that its object has no method for."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, reserved: frozenset[str] = RESERVED) -> None:
+        self._name, self._reserved = name, reserved
 
     def __call__(self, *_: Any, **__: Any) -> Reply:
-        return _refused(no_such_method(self._name))
+        return refused(no_such_method(self._name, self._reserved))
 
     def __await__(self) -> NoReturn:
         raise TypeError(f"a stub has no properties: call a method, {self._name}() for instance")
-
-
-def no_such_method(name: str) -> TypeError:
-    """Return what a caller gets who asks for what isn't there."""
-    if name in RESERVED:
-        return TypeError(f"'{name}' is a reserved method and cannot be called over RPC.")
-    return TypeError(f'The RPC receiver does not implement the method "{name}".')

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Protocol, Self
 
+from pydantic_core.core_schema import CoreSchema, any_schema
 from typing_extensions import TypeVar
 
 from runtime.connection import WebSocketRequestResponsePair
@@ -204,8 +205,35 @@ class DurableObject(Generic[EnvT]):
 
 
 class RpcTarget:
-    """Base class of what is passed to another object by reference: its public methods can be
-    called there, and run here."""
+    """Base class of what crosses by reference: its public methods are called there, and run here.
+
+    Who gets one as an argument or a result has a **handle**, on which its public methods can be
+    called, and these besides:
+
+    - ``dup()`` returns another handle. A handle that is an argument ends when the call has been
+      answered; who needs it for longer keeps a ``dup()``.
+    - ``dispose()`` ends it, as does the end of a ``with`` block. It ends too when nothing refers
+      to it any more, and with the memory of the object that holds it.
+
+    A subclass may define ``dispose(self)``, ``async`` or not: it is called here, as code of the
+    object that has made the target, when the last handle has ended; and again only if the target
+    has been sent anew. It can't be called through a handle: there, ``dispose()`` is the above. If
+    the memory that the target is in goes first, it isn't called. Its error is only logged.
+    """
+
+    _rpc_target: ClassVar[bool] = True  # wire.RPC_TARGET_MARK
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+        return any_schema()  # what arrives where a target is asked for is a handle
+
+    if TYPE_CHECKING:  # type checkers see a handle as the target's own class
+
+        def dup(self) -> Self: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(self, *error: object) -> None: ...
+        async def __aenter__(self) -> Self: ...
+        async def __aexit__(self, *error: object) -> None: ...
 
 
 HANDLERS: Final = {

@@ -27,26 +27,45 @@ from runtime.errors import RemoteError, RemoteTraceback, crosses_as_itself
 MAX_BYTES: Final = 32 * 1024 * 1024  # of one argument or result; a character counts as a byte
 MAX_DEPTH: Final = 100  # of values within values; also what catches one that contains itself
 
+RPC_TARGET_MARK: Final = "_rpc_target"
+"""The attribute by which `RpcTarget` is known here."""
+
 # Neither copied nor looked into.
 _ATOMS: Final = frozenset({type(None), bool, int, float, UUID, Decimal, datetime})
 
 
-class ByReference(Protocol):
-    """Something that crosses as itself: the receiver talks to the sender's own."""
-
-    crosses_by_reference: bool
+Refer = Callable[[Any], Any]
+"""Makes a reference to a function or an `RpcTarget`, or a lease; None for anything else."""
 
 
-Refer = Callable[[Any], ByReference | None]
-"""Makes a reference to a function or an `RpcTarget`; None for anything else."""
+class Lease(Protocol):
+    """The right to use something that has crossed by reference: see `references`."""
+
+    def handle(self) -> Any:
+        """Return what its holder uses."""
+
+    def lend_to(self, holder: Any) -> None:
+        """Be for an object until it has answered."""
+
+    def give_to(self, holder: Any) -> None:
+        """Be for an object, and end with its life at the latest; None for who is no object."""
+
+    def returned(self) -> None:
+        """End: the call that it was lent for has been answered."""
+
+    def drop(self) -> None:
+        """End: so has the life that it was given to."""
 
 
-def copied(value: Any, what: str, refer: Refer | None = None) -> Any:
+def copied(
+    value: Any, what: str, refer: Refer | None = None, leases: list[Lease] | None = None
+) -> Any:
     """Return `value` as its receiver gets it. What can't change may be the very same object.
 
     Args:
         what: What the value is, for the error message: ``argument 'text'``.
         refer: Makes the references to what crosses by reference.
+        leases: Takes what `refer` makes, of which the receiver gets the handles.
 
     Raises:
         TypeError: If it is, or contains, something that may not cross.
@@ -55,7 +74,7 @@ def copied(value: Any, what: str, refer: Refer | None = None) -> Any:
     kind = type(value)
     if kind in _ATOMS or (kind is str and len(value) < MAX_BYTES):
         return value
-    walk = _Walk(what, refer)
+    walk = _Walk(what, refer, leases)
     result = walk.copy(value, 0)
     walk.check_size()
     return result
@@ -74,11 +93,12 @@ def size_of(value: Any) -> int:
 class _Walk:
     """One walk through a value."""
 
-    __slots__ = ("bytes", "refer", "what")
+    __slots__ = ("bytes", "leases", "refer", "what")
 
-    def __init__(self, what: str, refer: Refer | None) -> None:
+    def __init__(self, what: str, refer: Refer | None, leases: list[Lease] | None = None) -> None:
         self.what = what
         self.refer = refer
+        self.leases = leases
         self.bytes = 0
 
     def copy(self, value: Any, depth: int) -> Any:
@@ -106,10 +126,15 @@ class _Walk:
                 return self._dataclass(value, deeper)
             case "whole":
                 return value
+            case "copy":
+                return copy.copy(value)
         reference = self.refer(value) if self.refer else None
         if reference is None:
             raise TypeError(f"{self.what} can't be sent to another object: {_unsendable(kind)}")
-        return reference
+        if self.leases is None:
+            return reference
+        self.leases.append(reference)
+        return reference.handle()
 
     def check_size(self) -> None:
         if self.bytes > MAX_BYTES:
@@ -151,11 +176,12 @@ class _Walk:
 
 
 def copied_error(
-    error: BaseException, object_id: str, *, remote: bool = True, traceback: bool = False
+    error: BaseException, object_id: str | None, *, remote: bool = True, traceback: bool = False
 ) -> Exception:
     """Return `error` as the caller of the object gets it.
 
     Args:
+        object_id: The object's; None for code outside of all objects.
         remote: Whether the object's code has raised it, and not the runtime.
         traceback: Send the traceback along, as its ``__cause__``. For development.
     """
@@ -209,11 +235,15 @@ def _made_again(error: Exception) -> Exception:
 
 
 @lru_cache(maxsize=1024)
-def _shape(kind: type) -> Literal["model", "dataclass", "whole"] | None:
+def _shape(kind: type) -> Literal["model", "dataclass", "whole", "copy"] | None:
+    if hasattr(kind, RPC_TARGET_MARK):  # a dataclass too
+        return None
     if issubclass(kind, BaseModel):
         return "model"
     if issubclass(kind, Enum) or getattr(kind, "crosses_by_reference", False):
         return "whole"
+    if getattr(kind, "crosses_by_copy", False):
+        return "copy"
     return "dataclass" if dataclasses.is_dataclass(kind) else None
 
 
