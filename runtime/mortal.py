@@ -122,6 +122,9 @@ class MortalRuntime(Runtime[EnvT]):
             if life.tasks:
                 because = "; ".join(causes(life, self.config.idle_seconds))
                 log.warning("%s has work under way at the end of the test: %s", life, because)
+            elif life.is_quiet and life.failure is None and not len(life.sockets):
+                self.host.evict(life)  # it is heard when that is done; `drain` looks now and then
+        await self.come_to_rest()
         await self.host.drain(PATIENCE_SECONDS)
 
     def _clean_up(self) -> None:

@@ -20,7 +20,7 @@ from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
 from tests.simulation.bells import Waking
 
 SEEDS = 12
-SHOW = "from tests.simulation.test_simulation import history; print(history(range(15)))"
+SHOW = "from tests.simulation.test_simulation import history; print(history(range(10)))"
 
 
 def history(seeds: Sequence[int]) -> str:
@@ -56,7 +56,7 @@ def test_a_seed_is_the_same_run_in_any_process() -> None:
         for hash_seed in "12"
     }
 
-    assert found == {f"{history(range(15))}\n"}
+    assert found == {f"{history(range(10))}\n"}
 
 
 def test_other_seeds_are_other_runs() -> None:
