@@ -8,6 +8,7 @@ ROUNDS  = 3000
 MINUTES = 10
 STREAMS = 20000
 SEEDS   = 1000
+COURSES = 2000
 ARGS    =
 
 PY = .venv/bin/python
@@ -22,7 +23,7 @@ install = echo "Installing $(1) ..."; \
 	|| { cat .venv/pip.log >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help run dev test lint format types soak churn fuzz simulate bench assets lock clean
+.PHONY: help run dev test lint format types soak churn fuzz storm simulate bench assets lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -62,6 +63,9 @@ churn: .venv/.dev ## Have people come and go, and watch the memory (MINUTES; ARG
 fuzz: .venv/.dev ## Send the sockets nonsense, and a crowd (STREAMS; ARGS goes to pytest)
 	@FUZZ='$(STREAMS)' CROWD=5000 $(PY) -m pytest -q --timeout 3600 $(ARGS) \
 		tests/runtime/test_fuzzed_frames.py tests/runtime/test_bad_clients.py
+
+storm: .venv/.dev ## Let objects do anything in any order, beside a model (COURSES; ARGS goes to pytest)
+	@STORM='$(COURSES)' $(PY) -m pytest -q --timeout 36000 $(ARGS) tests/runtime/test_storm.py
 
 simulate: .venv/.dev ## Let everything go wrong by seeds, on the apps and on broken ones (SEEDS; ARGS=--json)
 	@$(PY) -m tests.simulation --seeds '$(SEEDS)' $(ARGS)

@@ -185,7 +185,7 @@ def _answer(life: Activation, call: Call, method: Method | None, task: ObjectTas
                 result = method.answer(result, life.namespace.router.refer, given)
                 if given:
                     for lease in given:
-                        lease.give_to(call.reply.caller)
+                        lease.give_to(call.caller)
             except Exception as unfit:  # of whatever kind, its caller must not wait for ever
                 error = unfit
     life.settle(call.reply, result, error)

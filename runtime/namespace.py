@@ -16,7 +16,7 @@ from runtime.errors import DurableObjectError
 from runtime.fetch import Request
 from runtime.ids import IdScheme, ObjectId
 from runtime.methods import RESERVED, Method, methods_of, no_such_method
-from runtime.tasks import current
+from runtime.tasks import Owner, current
 from runtime.wire import Lease
 
 ObjT = TypeVar("ObjT")
@@ -33,11 +33,9 @@ class Reply(asyncio.Future[Any]):
     Attributes:
         asked: Who is to answer, in words, or what was called: a stub and a method's name. Only
             where an object may wait for it.
-        caller: The activation of the object that has called, where it is one.
     """
 
     asked: str | tuple[Stub, str] | None = None
-    caller: Any = None
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, unless whoever waited has gone."""
@@ -97,6 +95,8 @@ class Call(NamedTuple):
     is_from_object: bool = False
     lent: Sequence[Lease] = ()
     """What crosses by reference with it."""
+    caller: Owner | None = None
+    """The object that has called, where it is one."""
 
 
 class Router(Protocol):
@@ -163,14 +163,15 @@ class Stub:
     ) -> Reply:
         namespace = self._namespace
         reply = LendingReply(lent) if lent else Reply()
-        caller = current.get()
+        task = current.get()
+        caller = None if task is None else task.owner
         directory = namespace.scheme.directory
-        call = Call(self.id, directory, name, args, kwargs, reply, caller is not None, lent)
+        call = Call(self.id, directory, name, args, kwargs, reply, caller is not None, lent, caller)
         if caller is None:
             namespace.router.route(call)
         else:
-            reply.asked, reply.caller = (self, name), caller.owner
-            caller.owner.release_call(partial(namespace.router.route, call))  # I3
+            reply.asked = (self, name)
+            caller.release_call(partial(namespace.router.route, call))  # I3
         return reply
 
 

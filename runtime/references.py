@@ -268,7 +268,7 @@ class _Call:
     def __init__(self, lease: Lease, name: str, function: Any, method: Method | Plain) -> None:
         self._lease, self._name, self._function, self._method = lease, name, function, method
         self._lent: list[wire.Lease] = []
-        self._reply = LendingReply(self._lent)
+        self._reply, self._caller = LendingReply(self._lent), _running()
         self._arguments: Arguments
 
     def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
@@ -282,11 +282,11 @@ class _Call:
             return reply
         # In a turn and a context of its own: no object's code runs inside a step of another's.
         begin = partial(reply.get_loop().call_soon, self._run, context=Context())
-        if (caller := _running()) is None:
+        if self._caller is None:
             begin()
         else:
-            reply.asked, reply.caller = f"{self._name}(), which it was given", caller
-            caller.release_call(begin)  # I3
+            reply.asked = f"{self._name}(), which it was given"
+            self._caller.release_call(begin)  # I3
         return reply
 
     def _run(self) -> None:
@@ -323,7 +323,7 @@ class _Call:
             if error is None:
                 self._reply.answer(result)
             else:
-                debug = self._reply.caller is not None and self._reply.caller.node.debug
+                debug = self._caller is not None and self._caller.node.debug
                 self._reply.fail(copied_error(error, None, traceback=debug))
 
         args, kwargs = self._arguments
@@ -346,5 +346,5 @@ class _Call:
         except Exception as unfit:  # of whatever kind, its caller must not wait for ever
             return None, unfit
         for lease in given:
-            lease.give_to(self._reply.caller)
+            lease.give_to(self._caller)
         return result, None
