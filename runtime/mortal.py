@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -79,7 +80,7 @@ class MortalRuntime(Runtime[EnvT]):
         self._crashed: list[asyncio.Future[None]] = []
         self._reopening: asyncio.Task[None] | None = None
         self._held_back: list[Call] = []
-        settings = RuntimeConfig(data=folder, debug=True, **config)
+        settings = _settings(folder, config)
         super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
 
     async def __aenter__(self) -> Self:
@@ -263,3 +264,18 @@ class MortalRuntime(Runtime[EnvT]):
             is_calm = self.host.is_at_rest and self.host.steps == steps
             calm = calm + 1 if is_calm else 0
             steps = self.host.steps
+
+
+def _settings(data: Path, config: dict[str, Any]) -> RuntimeConfig:
+    if config:
+        return RuntimeConfig(data=data, debug=True, **config)
+    environment = {
+        name: value for name, value in os.environ.items() if name.upper().startswith("RUNTIME_")
+    }
+    return _read_settings(tuple(environment.items()), Path.cwd()).model_copy(update={"data": data})
+
+
+@lru_cache(maxsize=8)
+def _read_settings(_environment: tuple[tuple[str, str], ...], _folder: Path) -> RuntimeConfig:
+    """Read pyproject.toml and the environment, once for all tests: it takes a millisecond."""
+    return RuntimeConfig(debug=True)

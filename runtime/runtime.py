@@ -31,7 +31,7 @@ from runtime.namespace import Code, DurableObjectNamespace, Stub, directory_of
 from runtime.object import check_class
 from runtime.pins import break_pins
 from runtime.recovery import recover
-from runtime.segments import erase, make_folder
+from runtime.segments import begin_anew
 from runtime.sql import ClockVFS
 from runtime.stamps import MICROSECONDS, Stamps
 from runtime.syncer import Syncer
@@ -231,8 +231,7 @@ class Runtime(Generic[EnvT]):
                 self._catalog.forget(key)
         await self._catalog.keep_stamp(stamp)
         await self._catalog.flush()
-        await asyncio.to_thread(erase, journal)
-        await asyncio.to_thread(make_folder, journal)
+        await asyncio.to_thread(begin_anew, journal)
         return await self._class_keys(objects), stamp
 
     async def _close(self) -> None:
@@ -280,7 +279,8 @@ class Runtime(Generic[EnvT]):
                 "migration with renamed_classes to [tool.runtime]",
                 name,
             )
-        await asyncio.to_thread(_delete, objects, changes.deleted_keys)
+        if changes.deleted_keys:
+            await asyncio.to_thread(_delete, objects, changes.deleted_keys)
         await self._catalog.carry_out(changes)
         return changes.keys
 

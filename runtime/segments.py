@@ -76,6 +76,12 @@ def erase(folder: Path) -> None:
     (folder / INDEX).unlink(missing_ok=True)
 
 
+def begin_anew(folder: Path) -> None:
+    """Have an empty journal, durably."""
+    erase(folder)
+    make_folder(folder)
+
+
 def make_folder(folder: Path) -> None:
     """Make the journal's folder, durably, if it isn't there.
 
