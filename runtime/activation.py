@@ -181,12 +181,11 @@ class Activation:
             return  # all that was owed has failed with that
         deadlock = self._deadlock("the answer to a callback")
         error = deadlock if error is None else error  # an error may be false, as a list may
-        debug = self.node.debug
-        sent = None if error is None else copied_error(error, self.id.hex, traceback=debug)
+        out = None if error is None else copied_error(error, self.id.hex, traceback=self.node.debug)
         if self.output.is_open or deadlock is not None:
-            self.pay(reply, result, sent)
+            self.pay(reply, result, out)
         else:
-            self.output.send(partial(self.pay, reply, result, sent))
+            self.output.send(partial(self.pay, reply, result, out))
 
     def pay(self, reply: Reply, result: Any, error: Exception | None) -> None:
         """Answer at once: what is said reveals nothing that was written."""

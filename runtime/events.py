@@ -20,10 +20,10 @@ from runtime.fetch import SWITCHING_PROTOCOLS, Request, Response
 from runtime.inbox import MAX_TASKS, TOO_LONG, TOO_MANY, TOO_MUCH
 from runtime.messages import Message
 from runtime.methods import Method, no_such_method
-from runtime.namespace import FETCH, Call, Reply
+from runtime.namespace import FETCH, Call, LendingReply, Reply
 from runtime.sockets import WebSocket
 from runtime.tasks import ObjectTask, as_async, error_of, log_failure
-from runtime.wire import Lease, size_of
+from runtime.wire import size_of
 
 ALARM_SECONDS: Final = 15 * 60  # for one run of an alarm, as in the original
 
@@ -42,8 +42,8 @@ def call(life: Activation, call: Call) -> ObjectTask | None:
     if (why := refusal(life)) is not None:
         call.reply.fail(Overloaded(why, durable_object_id=life.id.hex))
         return None
-    if call.lent:  # most have none, and to look costs less than to walk through nothing
-        for lease in call.lent:
+    if isinstance(call.reply, LendingReply):
+        for lease in call.reply.lent:
             lease.lend_to(life)
     method = None
     if call.name == FETCH:
@@ -181,11 +181,7 @@ def _answer(life: Activation, call: Call, method: Method | None, task: ObjectTas
         result = task.result()
         if method is not None:
             try:
-                given: list[Lease] = []
-                result = method.answer(result, life.namespace.router.refer, given)
-                if given:
-                    for lease in given:
-                        lease.give_to(call.caller)
+                result = method.answer(result, life.namespace.router.refer, call)
             except Exception as unfit:  # of whatever kind, its caller must not wait for ever
                 error = unfit
     life.settle(call.reply, result, error)

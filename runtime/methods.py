@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, get_type_hints
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from runtime.wire import Lease, Refer, copied
+from runtime.wire import Crossing, Refer, copied
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 Check: TypeAlias = Callable[[Any], Any]
@@ -47,8 +47,8 @@ class Parameter:
     check: Check | None
     """Checks a value and returns it, or raises. None allows anything."""
 
-    def accept(self, value: Any, refer: Refer, leases: list[Lease] | None = None) -> Any:
-        return _checked(copied(value, self.what, refer, leases), self.check, self.what)
+    def accept(self, value: Any, refer: Refer, crossing: Crossing | None = None) -> Any:
+        return _checked(copied(value, self.what, refer, crossing), self.check, self.what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class Method:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         refer: Refer,
-        leases: list[Lease] | None = None,
+        crossing: Crossing | None = None,
     ) -> Arguments:
         """Return the arguments as the object gets them: bound, copied and checked.
 
         Args:
-            leases: As for `copied`; so for `answer`.
+            crossing: As for `copied`; so for `answer`.
 
         Raises:
             TypeError: If one is missing, unknown, of the wrong type or not to be sent.
@@ -83,22 +83,22 @@ class Method:
         """
         if not kwargs and self.simple is not None and len(args) == len(self.simple):
             pairs = zip(self.simple, args, strict=True)
-            return tuple([each.accept(value, refer, leases) for each, value in pairs]), kwargs
+            return tuple([each.accept(value, refer, crossing) for each, value in pairs]), kwargs
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         for name, value in bound.arguments.items():
-            bound.arguments[name] = self.parameters[name].accept(value, refer, leases)
+            bound.arguments[name] = self.parameters[name].accept(value, refer, crossing)
         return bound.args, bound.kwargs
 
-    def answer(self, result: Any, refer: Refer, leases: list[Lease] | None = None) -> Any:
+    def answer(self, result: Any, refer: Refer, crossing: Crossing | None = None) -> Any:
         """Return the result as the caller gets it.
 
         Raises:
             TypeError: If the method returned something else than it is declared to.
         """
-        return self.result.accept(result, refer, leases)
+        return self.result.accept(result, refer, crossing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +112,15 @@ class Plain:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         refer: Refer,
-        leases: list[Lease],
+        crossing: Crossing,
     ) -> Arguments:
         """As `Method.accept` does."""
         parameter = Parameter(f"an argument of {self.name}()", None)
-        return parameter.accept(args, refer, leases), parameter.accept(kwargs, refer, leases)
+        return parameter.accept(args, refer, crossing), parameter.accept(kwargs, refer, crossing)
 
-    def answer(self, result: Any, refer: Refer, leases: list[Lease]) -> Any:
+    def answer(self, result: Any, refer: Refer, crossing: Crossing) -> Any:
         """As `Method.answer` does."""
-        return Parameter(f"the result of {self.name}()", None).accept(result, refer, leases)
+        return Parameter(f"the result of {self.name}()", None).accept(result, refer, crossing)
 
 
 def methods_of(

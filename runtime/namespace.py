@@ -7,7 +7,7 @@ is the host. It doesn't start anything; the first call does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from functools import partial, wraps
 from typing import Any, Final, Generic, NamedTuple, NoReturn, Protocol, TypeVar, cast
@@ -31,11 +31,11 @@ class Reply(asyncio.Future[Any]):
     used wherever a coroutine is wanted, in ``asyncio.create_task`` for instance.
 
     Attributes:
-        asked: Who is to answer, in words, or what was called: a stub and a method's name. Only
-            where an object may wait for it.
+        asked: Who is to answer, in words, or a stub and a method; set where an object may wait.
     """
 
     asked: str | tuple[Stub, str] | None = None
+    lent: tuple[Lease, ...] = ()
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, unless whoever waited has gone."""
@@ -46,6 +46,11 @@ class Reply(asyncio.Future[Any]):
         """Answer, unless whoever waited has gone."""
         if not self.done():
             self.set_result(result)
+
+    def take(self, lease: Lease) -> None:
+        """Hear of what is lent with the call."""
+        self.__class__ = LendingReply  # most calls lend nothing, and aren't to pay for this
+        self.lent = (*self.lent, lease)
 
     # What makes it a coroutine in asyncio's eyes.
 
@@ -67,17 +72,13 @@ class Reply(asyncio.Future[Any]):
 class LendingReply(Reply):
     """The answer to a call with references among its arguments, which end when it has left."""
 
-    def __init__(self, lent: Sequence[Lease]) -> None:
-        super().__init__()
-        self._lent = lent
-
     def fail(self, error: BaseException) -> None:
         super().fail(error)
         self.answer(None)
 
     def answer(self, result: Any) -> None:
         super().answer(result)  # unless it has failed
-        for lease in self._lent:
+        for lease in self.lent:
             lease.returned()
 
 
@@ -92,11 +93,15 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     reply: Reply
-    is_from_object: bool = False
-    lent: Sequence[Lease] = ()
-    """What crosses by reference with it."""
-    caller: Owner | None = None
-    """The object that has called, where it is one."""
+    caller: Owner | None = None  # the object that has called, if one has
+
+    @property
+    def is_from_object(self) -> bool:
+        return self.caller is not None
+
+    def take(self, lease: Lease) -> None:
+        """Hear of what crosses with the answer."""
+        lease.give_to(self.caller)
 
 
 class Router(Protocol):
@@ -156,17 +161,16 @@ class Stub:
         """
         if not isinstance(request, Request):
             request = Request(request, method=method, headers=headers, body=body)
-        return self._send(FETCH, (copy(request),), {})  # I9
+        return self._send(Reply(), FETCH, (copy(request),), {})  # I9
 
     def _send(
-        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], lent: Sequence[Lease] = ()
+        self, reply: Reply, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Reply:
         namespace = self._namespace
-        reply = LendingReply(lent) if lent else Reply()
         task = current.get()
         caller = None if task is None else task.owner
         directory = namespace.scheme.directory
-        call = Call(self.id, directory, name, args, kwargs, reply, caller is not None, lent, caller)
+        call = Call(self.id, directory, name, args, kwargs, reply, caller)
         if caller is None:
             namespace.router.route(call)
         else:
@@ -214,12 +218,13 @@ def _calls(code: Code) -> dict[str, Callable[..., Reply]]:
 def _call_of(cls: type, name: str, method: Method) -> Callable[..., Reply]:
     @wraps(getattr(cls, name))
     def call(self: Stub, /, *args: Any, **kwargs: Any) -> Reply:
-        lent: list[Lease] = []
+        reply = Reply()
         try:
-            args, kwargs = method.accept(args, kwargs, self._namespace.router.refer, lent)
+            args, kwargs = method.accept(args, kwargs, self._namespace.router.refer, reply)
         except (TypeError, ValueError, DurableObjectError) as error:
-            return refused(error, lent)
-        return self._send(name, args, kwargs, lent)
+            reply.fail(error)
+            return reply
+        return self._send(reply, name, args, kwargs)
 
     return call
 
@@ -330,13 +335,6 @@ class DurableObjectNamespace(Generic[ObjT]):
         return part
 
 
-def refused(error: Exception, lent: Sequence[Lease] = ()) -> Reply:
-    """Return the answer to a call that can't be made."""
-    reply = LendingReply(lent)
-    reply.fail(error)
-    return reply
-
-
 class NoSuchMethod:
     """What a stub has under a name that its object has no method for."""
 
@@ -344,7 +342,9 @@ class NoSuchMethod:
         self._name, self._reserved = name, reserved
 
     def __call__(self, *_: Any, **__: Any) -> Reply:
-        return refused(no_such_method(self._name, self._reserved))
+        reply = Reply()
+        reply.fail(no_such_method(self._name, self._reserved))
+        return reply
 
     def __await__(self) -> NoReturn:
         raise TypeError(f"a stub has no properties: call a method, {self._name}() for instance")

@@ -26,7 +26,7 @@ from runtime.errors import DurableObjectError, HandleEnded, ObjectReset, Outside
 from runtime.events import queue, refusal
 from runtime.gates import InputGate
 from runtime.methods import Arguments, Method, Plain, methods_of
-from runtime.namespace import LendingReply, NoSuchMethod, Reply
+from runtime.namespace import NoSuchMethod, Reply
 from runtime.object import RpcTarget
 from runtime.tasks import ObjectTask, as_async, current, error_of, log_failure, spawn_outside
 from runtime.wire import copied_error, size_of
@@ -267,8 +267,7 @@ class _Call:
 
     def __init__(self, lease: Lease, name: str, function: Any, method: Method | Plain) -> None:
         self._lease, self._name, self._function, self._method = lease, name, function, method
-        self._lent: list[wire.Lease] = []
-        self._reply, self._caller = LendingReply(self._lent), _running()
+        self._reply, self._caller = Reply(), _running()
         self._arguments: Arguments
 
     def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
@@ -276,7 +275,7 @@ class _Call:
         reply = self._reply
         try:
             self._lease.check()
-            self._arguments = self._method.accept(args, kwargs, refer, self._lent)
+            self._arguments = self._method.accept(args, kwargs, refer, reply)
         except (TypeError, ValueError, DurableObjectError) as error:
             reply.fail(error)
             return reply
@@ -302,7 +301,7 @@ class _Call:
             self._run_in(life)
 
     def _run_in(self, life: Activation) -> None:
-        for lease in self._lent:
+        for lease in self._reply.lent:
             lease.lend_to(life)
 
         def done(task: ObjectTask) -> None:
@@ -340,11 +339,11 @@ class _Call:
     def _outcome(self, task: asyncio.Future[Any]) -> tuple[Any, BaseException | None]:
         if (error := error_of(task)) is not None:
             return None, error
-        given: list[wire.Lease] = []
         try:
-            result = self._method.answer(task.result(), refer, given)
+            return self._method.answer(task.result(), refer, self), None
         except Exception as unfit:  # of whatever kind, its caller must not wait for ever
             return None, unfit
-        for lease in given:
-            lease.give_to(self._caller)
-        return result, None
+
+    def take(self, lease: wire.Lease) -> None:
+        """Hear of what crosses with the answer."""
+        lease.give_to(self._caller)

@@ -57,15 +57,22 @@ class Lease(Protocol):
         """End: so has the life that it was given to."""
 
 
+class Crossing(Protocol):
+    """A call or an answer, as far as things cross by reference with it."""
+
+    def take(self, lease: Lease) -> None:
+        """Hear of something that does."""
+
+
 def copied(
-    value: Any, what: str, refer: Refer | None = None, leases: list[Lease] | None = None
+    value: Any, what: str, refer: Refer | None = None, crossing: Crossing | None = None
 ) -> Any:
     """Return `value` as its receiver gets it. What can't change may be the very same object.
 
     Args:
         what: What the value is, for the error message: ``argument 'text'``.
         refer: Makes the references to what crosses by reference.
-        leases: Takes what `refer` makes, of which the receiver gets the handles.
+        crossing: Takes what `refer` makes, of which the receiver gets the handles.
 
     Raises:
         TypeError: If it is, or contains, something that may not cross.
@@ -74,7 +81,7 @@ def copied(
     kind = type(value)
     if kind in _ATOMS or (kind is str and len(value) < MAX_BYTES):
         return value
-    walk = _Walk(what, refer, leases)
+    walk = _Walk(what, refer, crossing)
     result = walk.copy(value, 0)
     walk.check_size()
     return result
@@ -93,12 +100,12 @@ def size_of(value: Any) -> int:
 class _Walk:
     """One walk through a value."""
 
-    __slots__ = ("bytes", "leases", "refer", "what")
+    __slots__ = ("bytes", "crossing", "refer", "what")
 
-    def __init__(self, what: str, refer: Refer | None, leases: list[Lease] | None = None) -> None:
+    def __init__(self, what: str, refer: Refer | None, crossing: Crossing | None = None) -> None:
         self.what = what
         self.refer = refer
-        self.leases = leases
+        self.crossing = crossing
         self.bytes = 0
 
     def copy(self, value: Any, depth: int) -> Any:
@@ -131,9 +138,9 @@ class _Walk:
         reference = self.refer(value) if self.refer else None
         if reference is None:
             raise TypeError(f"{self.what} can't be sent to another object: {_unsendable(kind)}")
-        if self.leases is None:
+        if self.crossing is None:
             return reference
-        self.leases.append(reference)
+        self.crossing.take(reference)
         return reference.handle()
 
     def check_size(self) -> None:

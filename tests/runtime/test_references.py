@@ -126,6 +126,9 @@ class Peer(DurableObject[Env]):
     async def keep(self, lent: Any) -> None:
         self._kept = lent
 
+    async def keep_both(self, lent: Any, more: list[Any]) -> None:
+        self._kept, Peer.shown = lent, more[0]
+
     async def keep_dup(self, lent: Any) -> None:
         self._kept = lent.dup()
 
@@ -156,6 +159,9 @@ class Peer(DurableObject[Env]):
     async def show(self, lent: Any) -> None:
         Peer.shown = lent
         await Peer.ready.wait()
+
+    async def show_result(self, function: Callable[[], Any]) -> None:
+        Peer.shown = await function()
 
     async def lend_show(self) -> Any:
         return self.show
@@ -498,6 +504,14 @@ async def test_an_argument_ends_when_its_call_is_answered(
     await runtime.settle()
     assert (refusal.value.retryable, refusal.value.remote) == (False, True)
     assert (mine.value, mine.disposals) == (0, 1)
+
+
+async def test_each_argument_ends_when_its_call_is_answered(peer: Any) -> None:
+    await peer.keep_both(Counter(), [Counter()])
+
+    for call in (peer.use_kept(), peer.use_shown()):
+        with pytest.raises(errors.HandleEnded, match=RETURNED):
+            await call
 
 
 async def test_a_dup_outlives_the_call(runtime: TestRuntime[Env], peer: Any) -> None:
@@ -935,6 +949,17 @@ async def test_an_argument_is_of_no_use_to_anybody_but_its_receiver(
     assert await peer.use_shown() == 1
     Peer.ready.set()
     await showing
+
+
+async def test_what_a_function_returns_is_of_no_use_to_anybody_but_its_caller(
+    peer: Any, other: Any
+) -> None:
+    await peer.show_result(lambda: Counter())
+
+    with pytest.raises(errors.OutsideObject, match="reference to Counter can only be used by"):
+        await other.use_shown()
+
+    assert await peer.use_shown() == 1
 
 
 async def test_a_handle_cant_be_copied_by_the_way(peer: Any) -> None:

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 
 from runtime import errors
 from runtime.testing import ClientSocket, Point, TestRuntime
+from tests.conftest import StartRuntime
 from tests.runtime import storm
 from tests.runtime.storm import (
     ALARMS,
@@ -84,9 +85,13 @@ REAL_SECONDS: Final = 30.0  # that a step may take
 NAMES: Final = ("a", "b")
 START: Final = 1_900_000_000.0  # what the clock shows first
 A_WHILE: Final = 1100.0  # seconds after which an alarm is tried again that the disk has refused
-# What asyncio says of what a process was about when it died.
-LEFT_BEHIND: Final = "Task was destroyed but it is pending!"
+LEFT_BEHIND: Final = (
+    "Task was destroyed but it is pending!",
+    "Reply exception was never retrieved",
+)
+"""What asyncio says of objects and processes that have ended meanwhile."""
 TOO_LATE: Final = "cannot schedule new futures after shutdown"
+"""What it gets who goes on after that."""
 STUCK: Final = 31.0  # seconds after which the disk counts as stuck
 
 lasting = settings(
@@ -119,7 +124,7 @@ values = st.sampled_from([0, "one", [1, {"two": (3, None)}], b"\0four"])
 rows = st.integers(1, 3)
 texts = st.sampled_from(["", "é", "long" * 9])
 tables = st.sampled_from("xy")
-names = either(st.sampled_from([None, "stumbles", "tells"]), st.sampled_from(list(ALARMS)))
+names = either(st.none(), st.sampled_from(["stumbles", "tells"]), st.sampled_from(list(ALARMS)))
 delays = st.integers(1, 90)
 tags = st.sampled_from([None, *TAGS])
 positions = st.integers(0, 3)
@@ -162,9 +167,9 @@ sockets = either(
 plain = either(sync_keys, async_keys, lines, alarms, sockets, either(transactions_sync, schema))
 pauses = st.just(Pause())
 nested = st.builds(Transaction, scripts(plain, plain, pauses), ends)
-transactions = st.builds(Transaction, scripts(plain, plain, plain, pauses, nested), ends)
+transactions = st.builds(Transaction, scripts(plain, plain, pauses, nested), ends)
 blocks = st.builds(Block, scripts(plain, plain, pauses, transactions))
-rare = either(transactions, transactions, blocks, st.just(DeleteAll()))
+rare = either(transactions, blocks, st.just(DeleteAll()))
 happy = st.sampled_from([(), (), (Raise(),)])
 any_end = st.sampled_from([(), (), (Raise(),), (Abort(),)])
 
@@ -413,10 +418,8 @@ class Storm(RuleBasedStateMachine):
 
     def note(self, mishap: dict[str, Any]) -> None:
         """Hear of an error that nobody waits for."""
-        error = mishap.get("exception")
-        is_reset = isinstance(error, errors.ObjectReset | errors.ShuttingDown)  # of who waited too
-        is_of_the_dead = mishap["message"] == LEFT_BEHIND or str(error) == TOO_LATE
-        if not (is_reset or is_of_the_dead):
+        is_too_late = str(mishap.get("exception")) == TOO_LATE
+        if not is_too_late and mishap["message"] not in LEFT_BEHIND:
             self.mishaps.append(mishap)
 
     @property
@@ -726,7 +729,8 @@ class Storm(RuleBasedStateMachine):
                 await self.world.restart()
         if hindrance == "the disk":
             self.world.disk.fill()
-            assert await outcome(stub.carry_out(())) in ((RETURNED, []), REFUSED_BY_DISK)
+            if is_answer(await outcome(stub.carry_out(()))):  # there was no way back any more
+                hindrance = None
             self.world.disk.mend()
         elif hindrance is not None:
             waking = asyncio.ensure_future(outcome(stub.carry_out(())))
@@ -988,3 +992,54 @@ def aborts(deed: Deed) -> bool:
 def test_objects_have_what_a_plain_model_has(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="runtime")  # much is refused here, on purpose
     run_state_machine_as_test(Storm, settings=lasting)
+
+
+# What storms have found.
+
+
+@pytest.mark.xfail(strict=True, reason="to be mended: the node's own queue rings it too")
+async def test_an_alarm_that_a_test_runs_is_run_once_though_its_handler_waits(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(scribes=Scribe)
+    scribe = rt.env.scribes.get_by_name("a")
+    await scribe.carry_out((SetAlarm("pauses", 60),))
+
+    await rt.run_durable_object_alarm(scribe, name="pauses")
+
+    assert (await scribe.look()).notes == ["pauses rang, 0"]
+
+
+@pytest.mark.xfail(strict=True, reason="to be mended: a checkpoint of what is closed has begun")
+async def test_an_object_that_resets_itself_between_a_section_and_a_checkpoint_leaves_no_error(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    mishaps: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, mishap: mishaps.append(mishap))
+    rt = await start_awake_runtime(scribes=Scribe)
+
+    with pytest.raises(errors.ObjectReset):
+        await rt.env.scribes.get_by_name("a").carry_out((DeleteAll(), Block((Sync(),)), Abort()))
+    await rt.settle()
+
+    assert mishaps == []
+
+
+@pytest.mark.xfail(strict=True, reason="to be mended: two starts give out the same times")
+async def test_a_bookmark_stays_before_what_is_written_two_crashes_later(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    """The clock stands still, as it seems to do when a machine's is set back."""
+    rt = await start_awake_runtime(scribes=Scribe)
+    scribe = rt.env.scribes.get_by_name("a")
+    await scribe.carry_out((Note("before"),))
+    await rt.crash()
+    for _ in range(9):
+        mark = await scribe.mark()
+    await rt.crash()
+    await scribe.carry_out((Note("later"),))
+
+    await scribe.go_back(mark, ())
+    await rt.evict_durable_object(scribe)
+
+    assert (await scribe.look()).notes == ["before"]
