@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 
 from apps import pages
-from apps.chat.app import create_app
+from apps.site import create_app
 from runtime import Runtime, RuntimeConfig, errors, uvicorn_ws
 from runtime.config import configured
 from runtime.reloading import Reloader

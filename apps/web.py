@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from litestar import Litestar
@@ -21,10 +23,12 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 from litestar.types import ControllerRouterHandler, Message, Scope
 
-from apps import pages
+from apps import pages, welcome
 from apps.identity import GuestMiddleware, Tokens
 from runtime import Runtime, RuntimeConfig
 from runtime.litestar import DurableObjectsPlugin
+
+T = TypeVar("T")
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -40,20 +44,31 @@ SECURITY_HEADERS: Final = {
 }
 
 
-def create_site(
-    config: RuntimeConfig,
-    *,
-    bindings: Mapping[str, type],
-    env: Callable[..., Any],
-    handlers: Sequence[ControllerRouterHandler],
-    dependencies: Mapping[str, Provide],
-) -> Litestar:
-    """Return an application that serves `handlers`, with the objects of `bindings` behind them."""
-    runtime = Runtime(config, bindings=bindings, env=env)
+@dataclass(frozen=True, slots=True)
+class App:
+    """An app, ready to be served alone or beside others."""
+
+    bindings: Mapping[str, type]
+    """Its classes of objects, by the names that all apps' handlers and objects know them by."""
+    handlers: Sequence[ControllerRouterHandler]
+    dependencies: Mapping[str, Provide] = field(default_factory=dict)
+    """What its handlers get by the names of their parameters."""
+
+
+def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
+    """Return an application that serves `apps`, with one runtime behind them.
+
+    Raises:
+        ValueError: If two apps give the same name to a binding or a dependency.
+    """
+    bindings = _together(app.bindings for app in apps)
+    runtime = Runtime(config, bindings=bindings, env=SimpleNamespace)
     tokens = Tokens.kept_in(config.data / "secret")
     return Litestar(
         route_handlers=[
-            *handlers,
+            welcome.take_name,
+            welcome.identify,
+            *(handler for app in apps for handler in app.handlers),
             create_static_files_router(
                 "/static",
                 [pages.STATIC],
@@ -71,7 +86,7 @@ def create_site(
         ],
         dependencies={
             "tokens": Provide(lambda: tokens, sync_to_thread=False, use_cache=True),
-            **dependencies,
+            **_together(app.dependencies for app in apps),
         },
         middleware=[DefineMiddleware(GuestMiddleware, tokens=tokens)],
         guards=[same_origin],
@@ -92,6 +107,15 @@ def create_site(
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,  # whoever serves the application decides
     )
+
+
+def _together(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    together: dict[str, T] = {}
+    for part in parts:
+        if twice := together.keys() & part.keys():
+            raise ValueError(f"two apps have a {sorted(twice)[0]!r}")
+        together |= part
+    return together
 
 
 def same_origin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -14,14 +14,14 @@ from apps.chat import domain, views
 from apps.chat.domain import BadRoomName, Person
 from apps.chat.events import MessagePosted, PostMessage
 from apps.chat.objects import ChatRoom
-from apps.identity import Guest, NewGuest, Token, Tokens, needs_guest, new_guest, who
-from apps.problems import PROBLEMS, UNREADABLE
+from apps.identity import Guest, NewGuest, Tokens, needs_guest, new_guest, who
+from apps.problems import PROBLEMS
+from apps.welcome import GuestRequest
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
 
 # Whoever names a parameter `rooms` gets the namespace bound by that name, from the plugin.
 Rooms = NamedDependency[DurableObjectNamespace[ChatRoom]]
-GuestRequest = Request[Guest | None, Any, Any]
 Form = URLEncodedBody[dict[str, str]]
 RoomName = NamedDependency[str]
 Seq = Annotated[int | None, QueryParameter(ge=0, le=10**15)]
@@ -42,16 +42,10 @@ async def provide_room_name(room: FromPath[str]) -> str:
 # Pages.
 
 
-@get("/", include_in_schema=False)
+@get("/chat", include_in_schema=False)
 async def home(request: GuestRequest, rooms: Rooms) -> Template:
     """Ask who somebody is, and where to."""
     return Template("chat/home.html", context=await _home(request, rooms))
-
-
-@get("/chat", status_code=303, include_in_schema=False)
-async def go_home() -> Redirect:
-    """Answer whoever comes back to the address of the form."""
-    return Redirect("/", status_code=303)
 
 
 @post("/chat", status_code=303, include_in_schema=False)
@@ -124,12 +118,6 @@ async def room_socket(
 
 
 # The same for programs.
-
-
-@post("/api/identity", tags=["identity"], responses=UNREADABLE)
-async def identify(data: JSONBody[NewGuest], tokens: NamedDependency[Tokens]) -> Token:
-    """Get a token that makes you a guest with a name."""
-    return Token(token=tokens.issue(new_guest(data)))
 
 
 @post(

@@ -72,7 +72,7 @@ class Window:
             self.complaints.append(text)
 
     async def enter(self, server: Server, name: str, room: str) -> None:
-        await self.page.goto(server.url)
+        await self.page.goto(f"{server.url}/chat")
         await self.page.get_by_label("Your name").fill(name)
         await self.page.get_by_role("textbox", name="Room").fill(room)
         await self.page.get_by_role("button", name="Enter the room").click()
@@ -330,7 +330,7 @@ async def test_nothing_is_cut_off_at_any_width(
         color_scheme="dark" if scheme == "dark" else "light",
     )
     window = Window(await context.new_page())
-    await window.page.goto(server.url)
+    await window.page.goto(f"{server.url}/chat")
     await window.page.screenshot(path=artefacts / f"home-{width}-{scheme}.png")
     await window.enter(server, "W" * 32, "x" * 32)
 

@@ -76,7 +76,7 @@ async def screen(browser: Browser, server: Server, name: str) -> Page:
     context = await browser.new_context(viewport={"width": 900, "height": 700})
     page = await context.new_page()
     await page.clock.install()
-    await page.goto(server.url)
+    await page.goto(f"{server.url}/chat")
     await page.get_by_label("Your name").fill(name)
     await page.get_by_role("textbox", name="Room").fill("tea")
     await page.get_by_role("button", name="Enter the room").click()

@@ -86,7 +86,7 @@ async def test_the_scheme_of_a_token_is_spelt_as_one_likes(
 
 
 async def test_credentials_for_a_proxy_are_none_for_us(browser: httpx.AsyncClient) -> None:
-    response = await browser.get("/", headers={"authorization": "Basic YTpi"})
+    response = await browser.get("/chat", headers={"authorization": "Basic YTpi"})
 
     assert response.status_code == 200
 
@@ -310,7 +310,7 @@ async def test_a_stranger_wakes_no_room(
 
     assert ws.close_code == 1008
     assert list(tmp_path.glob("objects/*/*")) == []
-    assert 'href="/chat/tea"' not in (await browser.get("/")).text
+    assert 'href="/chat/tea"' not in (await browser.get("/chat")).text
 
 
 async def test_another_sites_page_cant_connect(api: httpx.AsyncClient, address: str) -> None:
@@ -457,7 +457,7 @@ async def test_another_sites_page_cant_post(browser: httpx.AsyncClient) -> None:
 
 
 async def test_pages_forbid_whatever_they_dont_need(browser: httpx.AsyncClient) -> None:
-    for path in ("/", "/chat/tea", "/static/site.css", "/nowhere"):
+    for path in ("/chat", "/chat/tea", "/static/site.css", "/nowhere"):
         headers = (await browser.get(path)).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -470,7 +470,7 @@ async def test_the_home_page_lists_the_rooms_that_exist(
 ) -> None:
     await say(api, "hello", "c1", room="hazel-grove")
 
-    assert 'href="/chat/hazel-grove"' in (await browser.get("/")).text
+    assert 'href="/chat/hazel-grove"' in (await browser.get("/chat")).text
 
 
 async def test_what_isnt_there_is_said_on_a_page(browser: httpx.AsyncClient) -> None:

@@ -1,0 +1,59 @@
+"""The front page, and the question who somebody is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from apps.chat.app import APP
+from apps.site import create_app
+from apps.web import create_site
+from runtime import RuntimeConfig
+from tests.servers import serving
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody without a name, on the whole site."""
+    async with (
+        serving(create_app(RuntimeConfig(data=tmp_path))) as address,
+        httpx.AsyncClient(base_url=f"http://{address}") as client,
+    ):
+        yield client
+
+
+async def test_the_front_page_leads_to_each_app(browser: httpx.AsyncClient) -> None:
+    page = (await browser.get("/")).text
+
+    assert 'href="/chat"' in page
+
+
+async def test_a_name_leads_on_to_where_its_owner_wanted_to_be(browser: httpx.AsyncClient) -> None:
+    answer = await browser.post("/name", data={"name": " Ada ", "next": "/chat/tea?since=1"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/chat/tea?since=1")
+    assert 'value="Ada"' in (await browser.get("/")).text
+
+
+@pytest.mark.parametrize("to", ["https://x.example/", "//x.example", "/\\x.example", "", "/a\nb"])
+async def test_a_name_never_leads_to_another_site(browser: httpx.AsyncClient, to: str) -> None:
+    answer = await browser.post("/name", data={"name": "Ada", "next": to})
+
+    assert answer.headers["location"] == "/"
+
+
+async def test_a_name_that_wont_do_is_asked_for_again(browser: httpx.AsyncClient) -> None:
+    answer = await browser.post("/name", data={"name": "x" * 33, "next": "/chat/tea"})
+
+    assert answer.status_code == 422
+    assert "a name has 1 to 32 characters" in answer.text
+    assert 'value="/chat/tea"' in answer.text
+    assert 'value="' + "x" * 33 in answer.text  # nothing typed is lost
+
+
+def test_two_apps_cant_have_the_same_binding(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two apps have a 'rooms'"):
+        create_site(RuntimeConfig(data=tmp_path), APP, APP)
