@@ -15,7 +15,7 @@ import runtime
 ROOT = Path(__file__).parent.parent
 RUNTIME = ROOT / "runtime"
 PATTERNS = sorted(set(RUNTIME.glob("patterns/*.py")) - {RUNTIME / "patterns" / "__init__.py"})
-APPS = sorted(path.parent for path in ROOT.glob("apps/*/domain.py"))
+APPS = sorted({path.parent for path in ROOT.glob("apps/*/domain*") if path.stem == "domain"})
 
 ORDER = re.findall(r"^\| `(\w+)` \|", (RUNTIME / "README.md").read_text(), re.MULTILINE)
 APP_ORDER = {
@@ -58,6 +58,12 @@ def imports(file: Path, *, at_run_time: bool = True) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+def files_of(app: Path, module: str) -> list[Path]:
+    """Return the file of an app's module, or its files where it has several nouns."""
+    file = app / f"{module}.py"
+    return [file] if file.exists() else sorted((app / module).glob("*.py"))
 
 
 def names_of(file: Path) -> set[str]:
@@ -118,11 +124,13 @@ def test_i12_only_the_clock_reads_the_time() -> None:
 def test_an_apps_files_import_only_what_stands_below_them(app: Path) -> None:
     prefix = f"apps.{app.name}."
     for module, allowed in APP_ORDER.items():
-        names = list(imports(app / f"{module}.py"))
+        files = files_of(app, module)
+        assert files, module
+        names = [name for file in files for name in imports(file)]
         siblings = {
             name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)
         }
-        assert siblings & set(APP_ORDER) <= allowed, module
+        assert siblings & set(APP_ORDER) <= allowed | {module}, module
         assert "litestar" not in {name.split(".")[0] for name in names} or module in (
             "routes",
             "app",
@@ -133,9 +141,11 @@ def test_an_apps_files_import_only_what_stands_below_them(app: Path) -> None:
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_an_apps_rules_import_nothing_but_the_standard_library(app: Path) -> None:
-    names = {name.split(".")[0] for name in imports(app / "domain.py")}
+    own = f"apps.{app.name}.domain"
+    names = {name for file in files_of(app, "domain") for name in imports(file)}
+    packages = {name.split(".")[0] for name in names if not f"{name}.".startswith(f"{own}.")}
 
-    assert not names & {"runtime", "apps", "litestar", "pydantic", "asyncio", "random", "time"}
+    assert packages <= sys.stdlib_module_names - {"asyncio", "random", "time"}
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
@@ -145,7 +155,7 @@ def test_apps_use_only_the_public_names_of_the_runtime(app: Path) -> None:
     public |= {name for file in PATTERNS for name in names_of(file)}
 
     used = {
-        name for file in app.glob("*.py") for name in imports(file) if name.startswith("runtime")
+        name for file in app.rglob("*.py") for name in imports(file) if name.startswith("runtime")
     }
 
     assert used <= public
