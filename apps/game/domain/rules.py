@@ -100,10 +100,14 @@ class Rules(Protocol[Position, Event]):
     """What each seat's pieces are called: "red", "yellow"."""
     how_to_move: str
     """One sentence, for people, about what a move is written like."""
-    position_type: Any
-    """The type of its positions, to keep and read them by."""
-    event_type: Any
-    """The type of its events, or the union of them, to keep and read them by."""
+
+    @property
+    def position_type(self) -> Any:
+        """The type of its positions, to keep and read them by."""
+
+    @property
+    def event_type(self) -> Any:
+        """The type of its events, or the union of them, to keep and read them by."""
 
     def new(self) -> Position:
         """Return the position that every game begins with."""
@@ -155,9 +159,14 @@ def try_move(rules: Rules[Any, Event], position: Any, seat: int, move: str) -> t
         raise IllegalMove("it is not your turn")
     if len(move) > MAX_MOVE:
         raise IllegalMove(f"a move has at most {MAX_MOVE} characters")
-    return rules.decide(position, seat, move)
+    return rules.decide(position, seat, move.strip().lower())
 
 
 def replay(rules: Rules[Position, Event], events: tuple[Event, ...]) -> Position:
     """Return the position that a game's events lead to."""
     return reduce(rules.evolve, events, rules.new())
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words: "1 disc", "2 discs"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
