@@ -118,15 +118,8 @@ class AlarmTable:
 
     # Called by the runtime.
 
-    def hasten(self, name: str | None) -> bool:
-        """Make the alarm due at once. Returns whether it is set."""
-        if self.get(name) is None:
-            return False
-        self._write("UPDATE _cf_ALARM SET due = 0 WHERE name = ?", name or _THE_ONE)
-        return True
-
     def ring(self, name: str | None, now: float) -> Ringing | None:
-        """Begin a run of the alarm, if it is due. `finish` must follow."""
+        """Begin a run of the alarm, if it is due. `succeed` or `fail` must follow."""
         rows = self._table.read(
             "SELECT scheduled, retries, stamp FROM _cf_ALARM "
             "WHERE name = ? AND due <= ? AND failure IS NULL",

@@ -65,9 +65,14 @@ def call(life: Activation, call: Call) -> ObjectTask | None:
     return task
 
 
-def ring(life: Activation, name: str | None) -> ObjectTask:
-    """Run an alarm, if it is due by the object's own account."""
-    task = life.run(_alarm(life, name), "alarm", on_done=partial(log_failure, life, "alarm"))
+def ring(life: Activation, name: str | None, until: float | None = None) -> ObjectTask:
+    """Run an alarm, if it is due by the object's own account.
+
+    Args:
+        until: By when, in seconds since the epoch; by now, if it isn't given.
+    """
+    work = _alarm(life, name, until)
+    task = life.run(work, "alarm", on_done=partial(log_failure, life, "alarm"))
     # It fails then, and is tried again.
     timer = life.clock.call_later(ALARM_SECONDS, partial(task.cancel, _ALARM_TOO_LONG))
     task.add_done_callback(lambda _: timer.cancel())
@@ -187,9 +192,9 @@ def _answer(life: Activation, call: Call, method: Method | None, task: ObjectTas
     life.settle(call.reply, result, error)
 
 
-async def _alarm(life: Activation, name: str | None) -> None:
+async def _alarm(life: Activation, name: str | None, until: float | None) -> None:
     clock = life.clock
-    ringing = life.alarms.ring(name, clock.time())
+    ringing = life.alarms.ring(name, clock.time() if until is None else until)
     if ringing is None:
         # The node's queue was early, or somebody has set the machine's clock back meanwhile. The
         # entry that has rung is gone, so the queue has to hear again how the alarms stand (I7).

@@ -7,6 +7,7 @@ time is the test's, and the WebSockets have no network between their ends.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, overload
@@ -59,11 +60,11 @@ class TestRuntime(MortalRuntime[EnvT]):
     async def run_durable_object_alarm(self, stub: Any, *, name: str | None = None) -> bool:
         """Run an alarm now, whenever it is set for. Returns whether there was one."""
         life = await self._wake(stub)
-        is_set: bool = await life.run(as_async(life.alarms.hasten, name), "hasten")
-        if is_set:
-            await events.ring(life, name)
+        when = await life.run(as_async(life.alarms.get, name), "get_alarm")
+        if when is not None:
+            await events.ring(life, name, math.inf)
             await self.settle()
-        return is_set
+        return when is not None
 
     async def duplicate_alarm(self, stub: Any, *, name: str | None = None) -> bool:
         """Run an alarm twice: as if the process had died before its first end was noted.
@@ -76,17 +77,19 @@ class TestRuntime(MortalRuntime[EnvT]):
         """
         life = await self._wake(stub)
 
-        async def once() -> bool:
-            if not life.alarms.hasten(name):
-                return False
-            ringing = life.alarms.ring(name, self.clock.time())
+        async def once() -> float | None:
+            if life.alarms.get(name) is None:
+                return None
+            due = life.alarms.due()[name]
+            ringing = life.alarms.ring(name, due)
             assert ringing is not None, "it is due"
             await as_async(life.instance.alarm, ringing.invocation)
-            return True
+            return due
 
-        if not await asyncio.shield(life.run(once(), "alarm")):
+        due: float | None = await asyncio.shield(life.run(once(), "alarm"))
+        if due is None:
             return False
-        await events.ring(life, name)
+        await events.ring(life, name, due)  # not one that it has set for later
         await self.settle()
         return True
 

@@ -353,39 +353,15 @@ def test_a_run_that_was_rolled_back_can_be_run_again(
     assert not ring(alarms, 100.0).invocation.is_retry
 
 
-# Hastening.
-
-
-def test_a_hastened_alarm_is_due_at_once_and_keeps_its_time(alarms: AlarmTable) -> None:
-    alarms.set(None, 100.0)
-    alarms.set("reminder", 200.0)
-
-    assert alarms.hasten(None)
-
-    assert alarms.due() == {None: 0.0, "reminder": 200.0}
-    assert ring(alarms, 1.0).invocation.scheduled_time == 100.0
-
-
-def test_what_isnt_set_cant_be_hastened(alarms: AlarmTable, commits: Ledger) -> None:
-    assert not alarms.hasten(None)
-
-    alarms.set(None, 100.0)
-    ring(alarms, 100.0)
-
-    assert not alarms.hasten(None)
-    assert not alarms.hasten("reminder")
-
-
 @pytest.mark.parametrize(
     "act",
     [
         lambda alarms: alarms.set(None, 200.0),
         lambda alarms: alarms.delete(None),
-        lambda alarms: alarms.hasten(None),
         lambda alarms: alarms.succeed(ring(alarms, 100.0)),
         lambda alarms: alarms.fail(ring(alarms, 100.0), "why", 100.0),
     ],
-    ids=["set", "delete", "hasten", "succeed", "fail"],
+    ids=["set", "delete", "succeed", "fail"],
 )
 def test_every_change_is_announced(alarms: AlarmTable, act: Callable[[AlarmTable], object]) -> None:
     alarms.set(None, 100.0)

@@ -997,7 +997,6 @@ def test_objects_have_what_a_plain_model_has(caplog: pytest.LogCaptureFixture) -
 # What storms have found.
 
 
-@pytest.mark.xfail(strict=True, reason="to be mended: the node's own queue rings it too")
 async def test_an_alarm_that_a_test_runs_is_run_once_though_its_handler_waits(
     start_awake_runtime: StartRuntime,
 ) -> None:
