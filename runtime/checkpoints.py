@@ -50,6 +50,7 @@ class Checkpoints:
         self._when_durable = when_durable
         self._done = done
         self._due_at = PAGES
+        self._is_over = False
 
     @property
     def is_wanted(self) -> bool:
@@ -73,7 +74,13 @@ class Checkpoints:
         self._due_at = NEVER
         self._gate.start_section(lambda section: self._when_durable(partial(self._start, section)))
 
+    def stop(self) -> None:
+        """Begin none any more, not even one that waits for its turn."""
+        self._is_over = True
+
     def _start(self, section: InputGate) -> None:
+        if self._is_over:
+            return
         if not self._database.is_open:  # there is none
             self._due_at = PAGES
             self._done(True)

@@ -123,12 +123,13 @@ class Host:
             resident.sockets.hang_up()
             if (life := resident.life) is not None:
                 life.break_off(ObjectReset("the process died"))
-                life.abandon()
             while resident.waiting:
                 resident.next().refuse(ShuttingDown("the process died"))
 
     def bury(self) -> None:
         """Let go of the files that were open when it died. Once nothing uses them. For tests."""
+        for life in self.lives():
+            life.abandon()
         self._evictions.bury()
 
     @property

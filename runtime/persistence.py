@@ -272,6 +272,7 @@ class Persistence:
 
     def abandon(self) -> None:
         """Close the database as it is."""
+        self._checkpoints.stop()
         self.database.close(checkpoint=False)
         self._commits.close()
         self._histories.leave(self.database.path, self._commits.spans)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runtime import DurableObject, DurableObjectState, errors
+from runtime import AlarmInvocation, DurableObject, DurableObjectState, errors
 from runtime.checkpoints import Checkpoints
 from runtime.gates import InputGate, OutputGate
 from runtime.sql import Database
@@ -789,3 +789,41 @@ async def test_no_thread_uses_the_database_while_a_step_does(
 
         assert inside
         assert not any(inside)
+
+
+class Resetter(DurableObject[Any]):
+    """Resets itself when a critical section of it has ended."""
+
+    async def put(self, value: int) -> None:
+        await self.ctx.storage.put("value", value)
+
+    async def get(self) -> int | None:
+        value: int | None = await self.ctx.storage.get("value")
+        return value
+
+    async def reset(self) -> None:
+        await self.ctx.block_concurrency_while(lambda: asyncio.sleep(1))
+        await self.ctx.storage.set_alarm(timedelta(days=1))
+        self.ctx.abort()
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        pass
+
+
+async def test_a_checkpoint_that_a_reset_has_overtaken_settles_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The journal would forget what no database holds."""
+    monkeypatch.setattr("runtime.journal.SEGMENTS", 1)
+    async with TestRuntime(bindings={"objects": Resetter}, journal_segment_bytes=1) as runtime:
+        one, other = (runtime.env.objects.get_by_name(name) for name in "ab")
+        await one.put(1)
+        resetting = asyncio.ensure_future(one.reset())
+        await other.put(2)  # begins a segment: the first one is to be settled, in its turn
+        await runtime.clock.advance(1)
+        with pytest.raises(errors.ObjectReset):
+            await resetting
+        await other.put(3)
+        await runtime.crash()
+
+        assert await one.get() == 1

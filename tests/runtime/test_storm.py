@@ -1009,7 +1009,6 @@ async def test_an_alarm_that_a_test_runs_is_run_once_though_its_handler_waits(
     assert (await scribe.look()).notes == ["pauses rang, 0"]
 
 
-@pytest.mark.xfail(strict=True, reason="to be mended: a checkpoint of what is closed has begun")
 async def test_an_object_that_resets_itself_between_a_section_and_a_checkpoint_leaves_no_error(
     start_awake_runtime: StartRuntime,
 ) -> None:
