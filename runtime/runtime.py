@@ -33,7 +33,7 @@ from runtime.pins import break_pins
 from runtime.recovery import recover
 from runtime.segments import begin_anew
 from runtime.sql import ClockVFS
-from runtime.stamps import MICROSECONDS, Stamps
+from runtime.stamps import FORGOTTEN, MICROSECONDS, Stamps
 from runtime.syncer import Syncer
 from runtime.tasks import task_factory
 
@@ -229,7 +229,8 @@ class Runtime(Generic[EnvT]):
                 self._catalog.note(key, found.name, found.alarms)
             else:
                 self._catalog.forget(key)
-        await self._catalog.keep_stamp(stamp)
+        # Beyond what this start gives out ahead of its clock, for the next one to begin at.
+        await self._catalog.keep_stamp(stamp + FORGOTTEN)
         await self._catalog.flush()
         await asyncio.to_thread(begin_anew, journal)
         return await self._class_keys(objects), stamp

@@ -1023,7 +1023,6 @@ async def test_an_object_that_resets_itself_between_a_section_and_a_checkpoint_l
     assert mishaps == []
 
 
-@pytest.mark.xfail(strict=True, reason="to be mended: two starts give out the same times")
 async def test_a_bookmark_stays_before_what_is_written_two_crashes_later(
     start_awake_runtime: StartRuntime,
 ) -> None:
