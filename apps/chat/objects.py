@@ -55,7 +55,10 @@ class ChatRoom(DurableObject[object]):
 
     async def scene(self) -> Scene:
         """Return what somebody sees who enters: the last messages, and who is here."""
-        return Scene(self._last_page(), self._visitors(), self._feed.cursor)
+        name = self.ctx.id.name or ""
+        me = domain.Standing(Person("", ""))
+        page, cursor = self._last_page(), self._feed.cursor
+        return Scene(name, name, domain.RoomKind.OPEN, page, self._visitors(), cursor, me)
 
     # Called by the runtime.
 
