@@ -23,7 +23,7 @@ install = echo "Installing $(1) ..."; \
 	|| { cat .venv/pip.log >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help run dev test lint format types soak churn fuzz storm simulate bench assets lock clean
+.PHONY: help run dev test lint format types soak churn fuzz storm simulate scaffolds bench assets lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -69,6 +69,9 @@ storm: .venv/.dev ## Let objects do anything in any order, beside a model (COURS
 
 simulate: .venv/.dev ## Let everything go wrong by seeds, on the apps and on broken ones (SEEDS; ARGS=--json)
 	@$(PY) -m tests.simulation --seeds '$(SEEDS)' $(ARGS)
+
+scaffolds: .venv/.dev static/vendor/.stamp ## Make a project of each kind, and check all of it (ARGS goes to pytest)
+	@SCAFFOLDS=1 $(PY) -m pytest -q --timeout 600 $(ARGS) tests/runtime/test_scaffolded_projects.py
 
 bench: .venv/.dev ## Measure (BENCH=W3,W4,W5,W6 takes four minutes; ARGS=--json)
 	@$(PY) -m benchmarks $(BENCH) $(ARGS)

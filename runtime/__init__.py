@@ -4,6 +4,12 @@ What an application imports is here, in `runtime.litestar` and in `runtime.testi
 else is private to the runtime. README.md in this folder tells how it works.
 """
 
+import sys
+
+# Before anything is imported that an older one doesn't have.
+if sys.version_info < (3, 11):  # noqa: UP036  # who runs it from a clone hasn't asked pip
+    sys.exit(f"Dormouse needs Python 3.11 or newer, and this is Python 3.{sys.version_info[1]}")
+
 from runtime import errors
 from runtime.alarms import AlarmInvocation
 from runtime.config import Migration, RuntimeConfig

@@ -1,4 +1,4 @@
-"""``python -m runtime``: what is done to a data folder from outside."""
+"""``python -m runtime``: what is done to a data folder from outside, and to projects."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from rich.text import Text
 from runtime.backup import Report, backup, restore
 from runtime.config import configured
 from runtime.errors import DurableObjectError
+from runtime.projects import add_commands
 
 Work = Callable[[Path, Path, Callable[[str, int, int], object]], Report]
 
@@ -42,18 +43,17 @@ def main() -> int:
     log.disabled = True  # it would speak of a copy that nobody knows, and all of it is reported
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or half a backup would stay
     try:
-        data = arguments.data or configured().data
-        return int(arguments.run(arguments, data))
+        return int(arguments.run(arguments))
     except (DurableObjectError, OSError) as error:
         print(f"{arguments.failure}: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         print(f"{arguments.failure}: it was interrupted", file=sys.stderr)
     return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m runtime", description="Look after a data folder."
+        prog="python -m runtime", description="Look after a data folder, or make a project."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add(
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         run=_restore,
         failure="Nothing was restored",
     )
+    add_commands(commands)
     return parser
 
 
@@ -87,7 +88,12 @@ def _add(commands: Any, name: str, help: str, folder: str, status: str, **defaul
     command.set_defaults(**defaults)
 
 
-def _backup(arguments: argparse.Namespace, data: Path) -> int:
+def _data(arguments: argparse.Namespace) -> Path:
+    return arguments.data or configured().data
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    data = _data(arguments)
     os.nice(NICENESS)
     report = _with_progress(backup, data, arguments.folder, is_quiet=arguments.json)
     python, folder = sys.orig_argv[0], str(report.folder)
@@ -108,8 +114,8 @@ def _backup(arguments: argparse.Namespace, data: Path) -> int:
     return 1 if report.damaged else 0
 
 
-def _restore(arguments: argparse.Namespace, data: Path) -> int:
-    report = _with_progress(restore, arguments.folder, data, is_quiet=arguments.json)
+def _restore(arguments: argparse.Namespace) -> int:
+    report = _with_progress(restore, arguments.folder, _data(arguments), is_quiet=arguments.json)
     _tell(
         report,
         f"Restored {_amount(report)}. Start with it:\n"

@@ -16,7 +16,8 @@
     ├── SettingsRefused     a setting can't be meant so
     ├── MigrationRefused    the configured class migrations don't fit what is on disk
     ├── CodeRefused         changed code can't be taken over; the old goes on
-    └── BackupFailed        a backup wasn't made, or not restored
+    ├── BackupFailed        a backup wasn't made, or not restored
+    └── ProjectRefused      a project can't be made or changed like that
 
 What an object's method raises crosses a stub unchanged where its type is a builtin or was
 given to `register`; the flags below are then set on it as plain attributes.
@@ -156,6 +157,10 @@ class CodeRefused(DurableObjectError):
 
 class BackupFailed(DurableObjectError):
     """A backup wasn't made, or not restored. What it was to become isn't there."""
+
+
+class ProjectRefused(DurableObjectError):
+    """A project can't be made or changed like that. Nothing was written."""
 
 
 class RemoteTraceback(Exception):

@@ -1,0 +1,115 @@
+"""``python -m runtime add``: an object of a kind, with its test, in a project."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from runtime.errors import ProjectRefused
+from runtime.scaffold import write_new
+from runtime.starters import TEMPLATES, filled
+from runtime.updating import read_note
+
+_CLASS: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,29}")
+
+
+class Piece(NamedTuple):
+    """What one of `PIECES` needs, and where there is more to read."""
+
+    called: str
+    """Its class, unless it is given another name."""
+    imported: tuple[str, ...]
+    """What its test needs of its module, beside the class; ``{}`` is that."""
+    more: str
+    """Where it is explained."""
+
+
+PIECES: Final = {
+    "object": Piece("Shelf", (), "tutorials/01-counter"),
+    "alarm": Piece("Reminder", (), "tutorials/03-match"),
+    "presence": Piece("Lobby", (), "tutorials/02-chat, runtime/patterns/README.md"),
+    "feed": Piece("Board", (), "tutorials/02-chat, runtime/patterns/README.md"),
+    "outbox": Piece("Shop", ("{}Ledger",), "tutorials/04-selling, runtime/patterns/README.md"),
+    "rate-limit": Piece("Guestbook", (), "runtime/patterns/README.md"),
+    "idempotency": Piece("Till", ("KeyReused",), "tutorials/04-selling"),
+}
+
+
+class Added(NamedTuple):
+    """What was written, and what there is to do next."""
+
+    files: tuple[Path, ...]
+    bindings: tuple[str, ...]
+    """Lines for the application's bindings."""
+    imported: str
+    """The import that they need."""
+    more: str
+
+
+def add(project: Path, kind: str, name: str | None = None) -> Added:
+    """Write an object's code and its test into a project.
+
+    Raises:
+        ProjectRefused: If there is no such kind, the name is no class's, a file of that name is
+            there, or the folder is no project. Nothing was written.
+    """
+    if kind not in PIECES:
+        raise ProjectRefused(f"there is no {kind!r} to add, only {', '.join(PIECES)}")
+    piece = PIECES[kind]
+    cls = name or piece.called
+    if not _CLASS.fullmatch(cls) or keyword.iskeyword(cls):
+        raise ProjectRefused(
+            f"{cls!r} can't name a class: use 1 to 30 letters and digits, a capital first, such "
+            f"as {piece.called}"
+        )
+    package = str(read_note(project)["package"])
+    thing = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
+    if keyword.iskeyword(thing):
+        raise ProjectRefused(f"{cls!r} would be in {thing}.py, which Python can't import")
+    module = f"{package}.{thing}"
+    imported = [cls, *(each.format(cls) for each in piece.imported)]
+    words = {"Class": cls, "thing": thing, "things": f"{thing}s", "package": package}
+    template = (TEMPLATES / "pieces" / f"{kind}_test.py.tmpl").read_text()
+    words["test_head"] = filled(_head(template, module, imported, words), words)
+    code, test = project / package / f"{thing}.py", project / "tests" / f"test_{thing}.py"
+    for file in (code, test):
+        if file.exists():
+            raise ProjectRefused(f"{file} exists already; nothing is written over")
+    source = (TEMPLATES / "pieces" / f"{kind}.py.tmpl").read_text()
+    try:
+        write_new(code, filled(source, words).encode())
+        write_new(test, filled(template, words).encode())
+    except OSError as failure:
+        raise ProjectRefused(
+            f"{failure.filename} can't be written: {failure.strerror}"
+        ) from failure
+    bindings = [f'"{words["things"]}": {cls}']
+    bindings += [f'"{thing}_ledgers": {cls}Ledger'] if kind == "outbox" else []
+    line = f"from {module} import {', '.join(sorted(imported))}"
+    return Added((code, test), tuple(bindings), line, piece.more)
+
+
+def _head(template: str, module: str, imported: list[str], words: dict[str, str]) -> str:
+    """Return how a test's file begins: what it imports, and its world."""
+    names = [n for n in ("ClientSocket", "HandshakeRefused", "TestRuntime") if n in template]
+    has_world = "runtime: TestRuntime" in template
+    lines = ['"""Tests of @@Class@@."""', "", "from __future__ import annotations", ""]
+    if has_world:
+        lines += ["from collections.abc import AsyncIterator", "from typing import Any", ""]
+        lines += ["import pytest", ""]
+    lines += [f"from {module} import {', '.join(sorted(imported))}"]
+    lines += [f"from runtime.testing import {', '.join(names)}", ""]
+    if has_world:
+        lines += [
+            "",
+            '@pytest.fixture(params=[False, True], ids=["awake", "evicted"])',
+            "async def runtime(request: pytest.FixtureRequest) -> AsyncIterator[TestRuntime[Any]]:",
+            '    """A world of its own. Every test runs twice, once with evictions."""',
+            '    bindings = {"@@things@@": @@Class@@}',
+            "    async with TestRuntime(bindings=bindings, evicting=request.param) as rt:",
+            "        yield rt",
+            "",
+        ]
+    return "\n".join(lines)
