@@ -7,6 +7,7 @@ that everybody can see it without what it was found out from.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -179,6 +180,16 @@ def ship_between(start: tuple[int, int], end: tuple[int, int]) -> Ship:
         for row in range(top, bottom + 1)
         for column in range(left, right + 1)
     )
+
+
+def places(length: int) -> Iterator[Ship]:
+    """Yield every way in which a ship of some cells may lie."""
+    for column in range(len(COLUMNS)):
+        for row in range(len(ROWS)):
+            if column + length <= len(COLUMNS):
+                yield ship_between((column, row), (column + length - 1, row))
+            if row + length <= len(ROWS):
+                yield ship_between((column, row), (column, row + length - 1))
 
 
 def _read_ship(span: str) -> Ship:

@@ -144,8 +144,19 @@ def fours(discs: int) -> int:
     """Return those of a seat's discs that are in a line of four or more."""
     found = 0
     for step in _STEPS:
-        pairs = discs & discs >> step
-        starts = pairs & pairs >> 2 * step
+        starts = _starts(discs, step)
         if starts:
             found |= starts | starts << step | starts << 2 * step | starts << 3 * step
     return found
+
+
+def chances(position: Position, seat: int) -> int:
+    """Return in how many places a seat may still get four in a row: 69 on the empty board."""
+    free = _FULL & ~position.discs[1 - seat]
+    return sum(_starts(free, step).bit_count() for step in _STEPS)
+
+
+def _starts(cells: int, step: int) -> int:
+    """Return the first cell of each line of four in one direction."""
+    pairs = cells & cells >> step
+    return pairs & pairs >> 2 * step
