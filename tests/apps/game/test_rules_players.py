@@ -12,7 +12,7 @@ from apps.game.domain.battleship import Battleship, read_fleet
 from apps.game.domain.connect_four import ConnectFour
 from apps.game.domain.games import GAMES
 from apps.game.domain.players import choose
-from apps.game.domain.rules import Rules, try_move
+from apps.game.domain.rules import Outcome, Rules, try_move
 from tests.apps.game.playing import play
 
 FLEETS = ["a1-a5 c1-c4 e1-e3 g1-g3 i1-i2", "a10-e10 j6-j9 h4-f4 b2-b4 d6-d7"]
@@ -58,6 +58,21 @@ def test_a_bot_sees_what_comes_in_connect_four(moves: str, good: set[str]) -> No
     chosen = {choose(rules, position, len(log) % 2, Random(seed)) for seed in range(5)}
 
     assert chosen <= good
+
+
+def test_a_bot_keeps_from_moves_that_lose_at_once() -> None:
+    class Misere(ConnectFour):
+        def outcome(self, position: Any) -> Outcome | None:
+            outcome = super().outcome(position)
+            if outcome is None or outcome.winner is None:
+                return outcome
+            return Outcome(1 - outcome.winner, "four in a row lose")
+
+    position, _ = play(Misere(), "445566")
+
+    chosen = {choose(Misere(), position, 0, Random(seed)) for seed in range(5)}
+
+    assert not chosen & {"3", "7"}
 
 
 def test_a_bot_shoots_beside_what_it_has_hit() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from apps.game.domain.reversi import Passed, Placed, Position, Reversi
+from apps.game.domain.reversi import Passed, Placed, Position, Reversi, squares_of, turned
+from apps.game.domain.reversi import moves as moves_of
 from apps.game.domain.rules import IllegalMove, Outcome, replay, try_move
 from tests.apps.game.playing import perft, play
 
@@ -30,6 +34,26 @@ def moves(text: str) -> list[str]:
 )
 def test_there_are_as_many_games_as_others_have_counted(depth: int, games: int) -> None:
     assert perft(RULES, depth) == games
+
+
+@example([0, *[1] * 6, *[None] * 57])
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([None, 0, 0, 1, 1, 1]), min_size=64, max_size=64))
+def test_a_disc_turns_what_a_walk_in_each_direction_turns(owners: list[int | None]) -> None:
+    board = dict(zip(itertools.product(range(8), range(8)), owners, strict=True))
+    discs = [sum(1 << n for n, owner in enumerate(owners) if owner == seat) for seat in (0, 1)]
+    position = Position((discs[0], discs[1]))
+
+    for square, (row, column) in enumerate(board):
+        expected = set[int]()
+        for down, right in itertools.product((-1, 0, 1), repeat=2):
+            line = [(row + down * n, column + right * n) for n in range(1, 8)]
+            run = list(itertools.takewhile(lambda place: board.get(place) == 1, line))
+            if len(run) < 7 and board.get(line[len(run)]) == 0:
+                expected |= {row * 8 + column for row, column in run}
+        assert set(squares_of(turned(position, 0, square))) == expected
+        is_legal = bool(expected) and owners[square] is None
+        assert bool(moves_of(position, 0) >> square & 1) == is_legal
 
 
 def test_the_shortest_game_ends_when_one_side_is_wiped_out() -> None:
