@@ -222,8 +222,10 @@ def _handle(life: Activation, handler: str, *args: Any) -> ObjectTask | None:
         work = getattr(life.instance, handler)(*args)
     else:
         work = _in_turn(life, handler, *args)
+    if life.sockets.event_timeout is None:
+        return life.node.handlers.run(life, work, handler)
     task = life.run(work, handler, on_done=partial(log_failure, life, handler))
-    if life.sockets.event_timeout is not None and not task.done():
+    if not task.done():
         reset = partial(life.break_off, ObjectReset(_EVENT_TOO_LONG))
         timer = life.clock.call_later(life.sockets.event_timeout, reset)
         task.add_done_callback(lambda _: timer.cancel())

@@ -269,7 +269,7 @@ class FaultyHost(Host):
         hold_back: Callable[[Call], object],
     ) -> None:
         super().__init__(config, clock, catalog, syncer, histories, vfs=vfs)
-        self.traffic = Traffic(FaultyPump(asyncio.get_running_loop().call_soon, faults))
+        self.traffic = Traffic(FaultyPump(self.soon, faults))
         self._faults = faults
         self._syncer = syncer
         self._evicting = evicting

@@ -31,6 +31,7 @@ from runtime.namespace import Call, DurableObjectNamespace
 from runtime.persistence import Alarms
 from runtime.pump import Pump
 from runtime.resident import Event, Refuse, Resident
+from runtime.reuse import Handlers
 from runtime.ringer import Ringer
 from runtime.syncer import Syncer
 from runtime.tasks import spawn_outside
@@ -72,6 +73,7 @@ class Host:
         self.statement_seconds = config.statement_seconds
         self.is_stepping = False
         self.steps = 0
+        self.handlers = Handlers()
         self._config = config
         self._catalog = catalog
         self.vfs = vfs
@@ -81,8 +83,9 @@ class Host:
         self._evictions = Evictions(self, catalog, config.idle_seconds, config.drain_seconds)
         self._ringer = Ringer(clock, self._ring)
         self._inbox: deque[tuple[Resident, Event, Refuse]] = deque()
-        self._loop = asyncio.get_running_loop()
-        self.traffic = Traffic(Pump(self._loop.call_soon))
+        # What is put off so belongs to no object, and doesn't hold the task that it was put off by.
+        self.soon = partial(asyncio.get_running_loop().call_soon, context=Context())
+        self.traffic = Traffic(Pump(self.soon))
         self.is_draining = False
         self.is_dead = False
 
@@ -180,7 +183,7 @@ class Host:
         if self.is_stepping or self._inbox:
             # Inside a step, this one's or another's: after it, and in order.
             self._inbox.append((resident, event, refuse))
-            self._loop.call_soon(self._deliver_next, context=Context())
+            self.soon(self._deliver_next)
         else:
             self.admit(resident, event, refuse)
 

@@ -9,6 +9,7 @@ from runtime.guard import Guard
 from runtime.histories import Histories
 from runtime.journal import Journal
 from runtime.persistence import Alarms
+from runtime.reuse import Handlers
 from runtime.syncer import Syncer
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Node(Protocol):
     syncer: Syncer
     journal: Journal
     histories: Histories
+    handlers: Handlers
     debug: bool
     vfs: str | None
     """What its databases are opened through; None for SQLite's own."""
