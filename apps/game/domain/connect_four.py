@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from apps.game.domain.rules import Board, Cell, Grid, IllegalMove, Outcome, counted
+from apps.game.domain.rules import Board, Cell, Grid, IllegalMove, InTheOpen, Outcome, counted
 
 WIDTH, HEIGHT = 7, 6  # cells
 COLUMNS = tuple("1234567")
@@ -39,7 +39,7 @@ class Dropped:
     kind: Literal["dropped"] = "dropped"
 
 
-class ConnectFour:
+class ConnectFour(InTheOpen):
     """See `Rules`."""
 
     name = "connect-four"
@@ -84,12 +84,6 @@ class ConnectFour:
         discs = list(position.discs)
         discs[event.seat] |= 1 << bit
         return Position((discs[0], discs[1]), bit)
-
-    def view(self, position: Position, seat: int | None) -> Position:
-        return position
-
-    def view_event(self, event: Dropped, seat: int | None) -> Dropped:
-        return event
 
     def notation(self, event: Dropped) -> str:
         return COLUMNS[event.column]

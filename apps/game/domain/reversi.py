@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from apps.game.domain.rules import Board, Cell, Grid, IllegalMove, Outcome, counted
+from apps.game.domain.rules import Board, Cell, Grid, IllegalMove, InTheOpen, Outcome, counted
 
 FILES, RANKS = tuple("abcdefgh"), tuple("12345678")
 SQUARES = tuple(file + rank for rank in RANKS for file in FILES)
@@ -53,7 +53,7 @@ class Passed:
     kind: Literal["passed"] = "passed"
 
 
-class Reversi:
+class Reversi(InTheOpen):
     """See `Rules`. A seat that can't move passes by itself: that is an event, and never a move."""
 
     name = "reversi"
@@ -103,12 +103,6 @@ class Reversi:
         other = position.discs[1 - event.seat] & ~flips
         discs = (other, own) if event.seat else (own, other)
         return Position(discs, 1 - event.seat, event.square)
-
-    def view(self, position: Position, seat: int | None) -> Position:
-        return position
-
-    def view_event(self, event: Placed | Passed, seat: int | None) -> Placed | Passed:
-        return event
 
     def notation(self, event: Placed | Passed) -> str:
         return "passes" if isinstance(event, Passed) else SQUARES[event.square]

@@ -147,6 +147,16 @@ class Rules(Protocol[Position, Event]):
         seat may make now. What the position hides is not on it."""
 
 
+class InTheOpen:
+    """What games share that hide nothing: whoever looks sees it all."""
+
+    def view(self, position: Position, seat: int | None) -> Position:
+        return position
+
+    def view_event(self, event: Event, seat: int | None) -> Event:
+        return event
+
+
 def try_move(rules: Rules[Any, Event], position: Any, seat: int, move: str) -> tuple[Event, ...]:
     """Return what a move causes in a game of these rules.
 
