@@ -1,0 +1,350 @@
+"""A match: load, decide, store, show. One object a match, so no move is made twice."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from typing import Any, Final
+
+from apps.game import views
+from apps.game.domain import commands
+from apps.game.domain import view as domain
+from apps.game.domain.clock import RETURN_SECONDS
+from apps.game.domain.commands import Action, Answer, Command, Events
+from apps.game.domain.lobby import Admission, Challenge, Wish
+from apps.game.domain.match import Match as State
+from apps.game.domain.match import Offer, OfferKind, Opened, Paused, Phase, Player, Seated, begin
+from apps.game.domain.refusals import Refused
+from apps.game.domain.view import LogEntry, Sight, Still, View
+from apps.game.objects.bot import bot_of
+from apps.game.objects.env import LOBBY, Env
+from apps.game.objects.letters import deliver, letters
+from apps.game.objects.pauses import Pauses
+from apps.game.objects.watchers import ALARM, Watchers
+from apps.game.store import match as store
+from apps.game.store import now
+from runtime import (
+    AlarmInvocation,
+    DurableObject,
+    DurableObjectState,
+    Request,
+    Response,
+    WebSocket,
+    errors,
+)
+from runtime.patterns.outbox import Outbox
+
+CLOCK: Final = "clock"  # the alarm for what happens if nobody does anything
+_KEY: Final = "key"  # what lets somebody sit down who was sent the link
+
+errors.register(Refused)
+
+
+class Match(DurableObject[Env]):
+    """One match: its log, its clocks, and the sockets of those who play and watch.
+
+    ``_state`` is what the log comes to, kept so that not every move has to fold it. It changes
+    with the log and never else, so the object may be evicted between any two events.
+    """
+
+    migrations = store.MIGRATIONS
+
+    def __init__(self, ctx: DurableObjectState, env: Env) -> None:
+        super().__init__(ctx, env)
+        self._outbox = Outbox(ctx, partial(deliver, env))
+        self._watchers = Watchers(ctx)
+        self._pauses = Pauses(ctx, env)
+        self._seq: int
+        self._state: State[Any, Any] | None
+        self._seq, self._state = store.load(ctx.storage.sql) or (0, None)
+        if self._state is not None and self._state.phase is not Phase.FINISHED:
+            ctx.block_concurrency_while(self._resume)
+
+    # Called by routes and bots, through a stub. `who` is an id that is known to be the caller's.
+
+    async def open(self, who: str, name: str, wish: Wish) -> Admission:
+        """Open a match, and sit down. Asked again, it answers the same.
+
+        Raises:
+            Refused: If it is somebody else's, or they wait in too many others.
+        """
+        player = await self._rated(Player(who, name), wish.game)
+        if self._state is None and wish.opponent == "anyone":
+            challenge = Challenge(self._id, wish.game, wish.control, player)
+            found = await self.env.lobby.get_by_name(LOBBY).post(challenge)
+            if found is not None:
+                return Admission(found, None)
+        if self._state is None:
+            await self._begin(wish, player)
+        match = self._match()
+        seat = match.seat_of(who)
+        if seat is None:
+            raise Refused("seat-taken", "this match is somebody else's")
+        return Admission(self._id, seat)
+
+    async def join(self, who: str, name: str, key: str = "") -> Admission:
+        """Take the free seat. Whoever sits here already keeps theirs.
+
+        Args:
+            key: From the link, where only those may come who were sent it.
+
+        Raises:
+            Refused: If they can't.
+        """
+        match = await self._opened()
+        if match.opened.opponent == "link" and not self._may_sit_down(who, key):
+            raise Refused("wrong-key", "only who was sent the link can sit down here")
+        player = await self._rated(Player(who, name), match.opened.game)
+        view = await self._change(
+            who, lambda match, moment: commands.seat_player(match, commands.Sit(player), moment)
+        )
+        return Admission(self._id, view.seat)
+
+    async def move(self, who: str, ply: int, move: str, took: float | None = None) -> View:
+        """Move. The same move again, and one that was made meanwhile, change nothing.
+
+        Args:
+            ply: What the match stood at when the move was thought of.
+            took: Seconds that it took by the player's own clock.
+
+        Raises:
+            Refused: If a rule forbids it.
+        """
+        return await self._do(who, commands.Play(ply, move, took))
+
+    async def offer(self, who: str, what: OfferKind, answer: Answer | None = None) -> View:
+        """Offer something, or answer what is offered.
+
+        Raises:
+            Refused: If there is no such offer, or it can't be made now.
+        """
+        view = await self._do(who, commands.answer_for(what, answer))
+        is_agreed = view.seat is not None and view.offer == Offer("rematch", 1 - view.seat)
+        if is_agreed and what == "rematch" and answer != "decline":
+            return await self._play_again(who)
+        return view
+
+    async def act(self, who: str, action: Action) -> View:
+        """Do something else than moving.
+
+        Raises:
+            Refused: If a rule forbids it.
+        """
+        seat = (await self._opened()).seat_of(who)
+        gone_since = self._watchers.presence().gone_since[1 - seat] if seat is not None else None
+        return await self._do(who, commands.command_for(action, gone_since))
+
+    async def look(self, who: str) -> View:
+        """Return the match as somebody sees it."""
+        return self._view((await self._opened()).seat_of(who))
+
+    async def look_back(self, who: str, ply: int) -> Still:
+        """Return the match as it stood after so many of its game's events."""
+        match = await self._opened()
+        return domain.still(match, match.seat_of(who), ply, self._id)
+
+    async def log(self, who: str) -> list[LogEntry]:
+        """Return what has happened, as far as somebody may know it."""
+        match = await self._opened()
+        return domain.log(match, store.log(self.ctx.storage.sql), match.seat_of(who))
+
+    async def sight(self, who: str) -> Sight:
+        """Return what a bot needs to know."""
+        match = await self._opened()
+        seat = match.seat_of(who)
+        if seat is None:
+            raise Refused("not-a-player", "no such bot plays here")
+        return domain.sight(match, seat)
+
+    async def begin_again(self, previous: str, wish: Wish, players: tuple[Player, Player]) -> None:
+        """Be the rematch of another match. Asked again, it does nothing."""
+        if self._state is None:
+            rated = [await self._rated(player, wish.game) for player in players]
+            await self._start(wish, list(enumerate(rated)), previous)
+
+    # Called by the runtime.
+
+    async def fetch(self, request: Request) -> Response:
+        """Let somebody in, and show them the match if they haven't seen its newest state."""
+        ws = request.web_socket
+        if ws is None:
+            return Response(426, text="expected a WebSocket")
+        person = request.headers["x-person-id"]
+        try:
+            seat = (await self._opened()).seat_of(person)
+        except Refused as refusal:
+            return Response(404, text=str(refusal))
+        format = "json" if request.query.get("as") == "json" else "html"
+        self._watchers.accept(ws, seat, person, format)
+        await self._watchers.came(seat)
+        view = self._view(seat)
+        has_seen_it = request.query.get("since") == view.version
+        ws.send(views.render("presence" if has_seen_it else "news", view, format))
+        return Response.switching_protocols()
+
+    async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
+        """Refuse to listen. Commands come by HTTP, which has answers; a ping is answered anyway."""
+        ws.close(1008, "moves are sent by POST")
+
+    async def web_socket_close(
+        self, ws: WebSocket, code: int, reason: str, was_clean: bool
+    ) -> None:
+        """Note that a window is gone."""
+        await self._watchers.left(ws)
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        """End what is over by time, or show who is there, or deliver letters."""
+        if await self._outbox.alarm(invocation) or self._state is None:
+            return
+        if invocation.name == CLOCK:
+            moment = max(self._now(), invocation.scheduled_time)
+            await self._happen(commands.pass_time(self._state, moment))
+            await self._wind()
+        elif invocation.name == ALARM:
+            self._show("presence")
+            await self._watchers.wind()
+
+    # Load, decide, store, show.
+
+    async def _do(self, who: str, command: Command) -> View:
+        def decide(match: State[Any, Any], moment: float) -> Events:
+            return commands.decide(match, match.seat_of(who), command, moment)
+
+        return await self._change(who, decide)
+
+    async def _change(self, who: str, decide: Callable[[State[Any, Any], float], Events]) -> View:
+        """Let happen what `decide` says, after what has happened by itself meanwhile."""
+        await self._pauses.watch(await self._opened(), self._now())
+        moment = self._now()
+        await self._happen(commands.pass_time(self._match(), moment))
+        try:
+            events = decide(self._match(), moment)
+        except Refused as refusal:
+            refusal.view = self._view(self._match().seat_of(who))
+            raise
+        await self._happen(events)
+        return self._view(self._match().seat_of(who))
+
+    async def _happen(self, events: Events) -> None:
+        """Keep what has happened, in one commit with all that follows from it, and show it."""
+        if not events:
+            return
+        sql = self.ctx.storage.sql
+        self._seq, self._state = store.append(sql, self._seq, self._state, events)
+        for to, body in letters(self._id, self._state, events):
+            await self._outbox.send(to, body)
+        await self._wind()
+        self._show("news")
+
+    async def _wind(self) -> None:
+        """Set the alarm for what happens next if nobody does anything."""
+        deadline = self._match().deadline
+        if deadline is None:
+            await self.ctx.storage.delete_alarm(name=CLOCK)
+        else:
+            await self.ctx.storage.set_alarm(deadline, name=CLOCK)
+
+    def _show(self, what: views.What) -> None:
+        around, match = self._around(), self._match()
+        self._watchers.show(
+            lambda seat, format: views.render(what, domain.view(match, seat, around), format)
+        )
+
+    async def _resume(self) -> None:
+        """Give back the time in which the server was away, before anything is judged by it."""
+        await self._watchers.notice_lost()
+        match = self._match()
+        if match.phase is not Phase.PLAYING:
+            return
+        if seconds := await self._pauses.since_last_event(match):
+            store.all_gone_at(self.ctx.storage.sql, self._now())
+            await self._watchers.wind()
+            await self._happen((Paused(self._now(), seconds + RETURN_SECONDS),))
+
+    # Beginning.
+
+    async def _begin(self, wish: Wish, player: Player) -> None:
+        seat = secrets.randbelow(2) if wish.seat is None else wish.seat
+        players = [(seat, player)]
+        if wish.opponent == "bot":
+            players.append((1 - seat, bot_of(self._id)))
+        await self._start(wish, players)
+
+    async def _start(
+        self, wish: Wish, players: Sequence[tuple[int, Player]], previous: str | None = None
+    ) -> None:
+        opened = Opened(self._now(), wish.game, wish.control, wish.opponent, previous)
+        if len(players) > 1:  # the clocks begin to run with this
+            await self._pauses.watch(begin(opened), opened.at)
+        if self._state is not None:
+            return  # asked for twice at once
+        moment = self._now()
+        self.ctx.storage.kv.put(_KEY, secrets.token_urlsafe(12))
+        seated = [Seated(moment, seat, player) for seat, player in players]
+        await self._happen((replace(opened, at=moment), *seated))
+
+    async def _play_again(self, who: str) -> View:
+        match = self._match()
+        following = _id_after(self._id)
+        opened = match.opened
+        first, second = (_moved_to(player, following) for player in match.players if player)
+        wish = Wish(opened.game, opened.control, opened.opponent)
+        again = self.env.matches.get_by_name(following)
+        await again.begin_again(self._id, wish, (second, first))
+        return await self._change(
+            who, lambda match, moment: commands.agree_rematch(match, following, moment)
+        )
+
+    async def _rated(self, player: Player, game: str) -> Player:
+        if player.is_bot:
+            return player
+        return replace(player, rating=await self.env.players.get_by_name(player.id).rating(game))
+
+    def _may_sit_down(self, who: str, key: str) -> bool:
+        match = self._match()
+        is_known = match.seat_of(who) is not None or match.phase is not Phase.WAITING
+        return is_known or hmac.compare_digest(key.encode(), self._key.encode())
+
+    # What it looks like.
+
+    def _view(self, seat: int | None) -> View:
+        return domain.view(self._match(), seat, self._around())
+
+    def _around(self) -> domain.Around:
+        version = f"{self._seq}-{int(self._match().changed_at * 1000):x}"
+        presence = self._watchers.presence()
+        return domain.Around(self._id, version, self._key, presence, self._now())
+
+    async def _opened(self) -> State[Any, Any]:
+        if self._state is None:
+            await self.ctx.storage.delete_all()  # whoever guesses addresses leaves nothing behind
+            raise Refused("not-open", "there is no such match")
+        return self._state
+
+    def _match(self) -> State[Any, Any]:
+        assert self._state is not None, "it was opened"
+        return self._state
+
+    @property
+    def _id(self) -> str:
+        return str(self.ctx.id.name)
+
+    @property
+    def _key(self) -> str:
+        return str(self.ctx.storage.kv.get(_KEY, ""))
+
+    def _now(self) -> float:
+        return now(self.ctx.storage.sql)
+
+
+def _id_after(id: str) -> str:
+    """Return the id of a match's rematch: always the same, so that it is made once."""
+    return sha256(f"the match after {id}".encode()).hexdigest()[:16]
+
+
+def _moved_to(player: Player, match: str) -> Player:
+    return bot_of(match) if player.is_bot else player

@@ -1,0 +1,309 @@
+"""The game's handlers: parse, call an object, render one template."""
+
+import re
+import secrets
+from typing import Annotated, Any, Final
+
+from litestar import Request, WebSocket, get, post, websocket
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter, URLEncodedBody
+from litestar.response import Redirect, Response, Template
+from pydantic import BaseModel, ValidationError
+
+from apps.game import views
+from apps.game.domain.commands import Action
+from apps.game.domain.lobby import Admission, Profile, Wish
+from apps.game.domain.refusals import Refused
+from apps.game.domain.view import LogEntry, View
+from apps.game.events import Joined, JoinMatch, Listed, MakeMove, NewMatch, Propose
+from apps.game.objects.env import LOBBY
+from apps.game.objects.lobby import Lobby
+from apps.game.objects.match import Match
+from apps.game.objects.player import Player
+from apps.identity import Guest, needs_guest
+from apps.problems import PROBLEMS
+from apps.welcome import GuestRequest, ask_name
+from runtime import DurableObjectNamespace
+from runtime.litestar import forward
+
+Matches = NamedDependency[DurableObjectNamespace[Match]]
+Lobbies = NamedDependency[DurableObjectNamespace[Lobby]]
+Players = NamedDependency[DurableObjectNamespace[Player]]
+Named = Request[Guest, Any, Any]
+Form = URLEncodedBody[dict[str, str]]
+MatchId = NamedDependency[str]
+Ply = Annotated[int | None, QueryParameter(ge=0, le=10_000)]
+Key = Annotated[str, QueryParameter(max_length=64)]
+
+MAX_FRAME_BYTES: Final = 256  # clients have nothing to say on a match's socket but "ping"
+TRIES: Final = 3  # to find a seat that is still free
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,32}")
+_STATUS: Final = {"not-open": 404, "illegal-move": 422}  # all else is 409: not now, or not you
+
+
+class RefusedMove(BaseModel):
+    """Why something can't be done in a match, by its rules."""
+
+    status: int
+    title: str
+    detail: str
+    """A sentence for a person."""
+    rule: str
+    """The rule that forbids it, in one word."""
+    match: View | None
+    """The match as it stands, for whoever may see it."""
+
+
+REFUSALS: Final = PROBLEMS | {
+    404: ResponseSpec(RefusedMove, generate_examples=False, description="There is no such match"),
+    409: ResponseSpec(
+        RefusedMove,
+        generate_examples=False,
+        description="A rule forbids it now; nothing has changed",
+        media_type="application/problem+json",
+    ),
+}
+
+
+async def provide_match_id(match: FromPath[str]) -> str:
+    """Dependency: the id of a match that may exist."""
+    if not _ID.fullmatch(match):
+        raise NotFoundException("there is no such match")
+    return match
+
+
+def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
+    """Answer what a rule forbids: with the rule, and with the match as it stands."""
+    status = _STATUS.get(refusal.rule, 409)
+    problem = {"status": status, "detail": str(refusal), "rule": refusal.rule}
+    if request.url.path.startswith("/api/"):
+        problem |= {"title": "Conflict" if status == 409 else "Refused", "match": refusal.view}
+        return Response(problem, status_code=status, media_type="application/problem+json")
+    if refusal.view is None:
+        context = problem | {"title": "Not Found" if status == 404 else "Refused"}
+        return Template("error.html", context=context, status_code=status)
+    context = views.match(refusal.view, request.user, notice=str(refusal))
+    is_htmx = request.headers.get("hx-request") == "true"
+    template = "game/_refused.html" if is_htmx else "game/match.html"
+    return Template(template, context=context, status_code=status)
+
+
+# Pages.
+
+
+@get("/game", include_in_schema=False)
+async def home(request: GuestRequest, lobby: Lobbies, players: Players) -> Template:
+    """Show what can be played, who waits for somebody, and one's own matches."""
+    challenges = await lobby.get_by_name(LOBBY).challenges()
+    profile = Profile({}, ())
+    if request.user is not None:
+        profile = await players.get_by_name(request.user.id).profile()
+    return Template("game/home.html", context=views.home(request.user, challenges, profile))
+
+
+@post("/game", status_code=303, guards=[needs_guest], include_in_schema=False)
+async def open_from_page(
+    request: Named, data: Form, matches: Matches, lobby: Lobbies, players: Players
+) -> Response[Any]:
+    """Open a match, and go there."""
+    try:
+        wanted = NewMatch.model_validate(views.parse_new_match(data))
+    except ValidationError as refusal:
+        challenges = await lobby.get_by_name(LOBBY).challenges()
+        profile = await players.get_by_name(request.user.id).profile()
+        context = views.home(request.user, challenges, profile, form=data, error=_first(refusal))
+        return Template("game/home.html", context=context, status_code=422)
+    admission = await _open(request.user, wanted.wish(), matches, lobby, players)
+    return Redirect(f"/game/{admission.match}", status_code=303)
+
+
+@get("/game/{match:str}", include_in_schema=False)
+async def show_match(
+    request: GuestRequest, match_id: MatchId, matches: Matches, ply: Ply = None, key: Key = ""
+) -> Template:
+    """Show a match: live, or as it stood after some ply. Anybody may watch."""
+    if key and request.user is None:
+        return ask_name(request)
+    stub, who = matches.get_by_name(match_id), _id_of(request)
+    if ply is not None:
+        still = await stub.look_back(who, ply)
+        return Template("game/replay.html", context=views.replay(still, request.user))
+    view = await stub.look(who)
+    return Template("game/match.html", context=views.match(view, request.user, key=key))
+
+
+@post("/game/{match:str}/join", status_code=303, guards=[needs_guest], include_in_schema=False)
+async def join_from_page(
+    request: Named, match_id: MatchId, data: Form, matches: Matches
+) -> Redirect:
+    """Take the free seat."""
+    guest, key = request.user, data.get("key", "")[:64]
+    await matches.get_by_name(match_id).join(guest.id, guest.name, key)
+    return Redirect(f"/game/{match_id}", status_code=303)
+
+
+@post("/game/{match:str}/moves", guards=[needs_guest], include_in_schema=False)
+async def move_from_page(
+    request: Named, match_id: MatchId, data: Form, matches: Matches
+) -> Template | Redirect:
+    """Move from the page. Without htmx the form works too, by redirect."""
+    wanted = _parsed(MakeMove, data)
+    stub = matches.get_by_name(match_id)
+    view = await stub.move(request.user.id, wanted.ply, wanted.move, wanted.took)
+    return _shown(request, view)
+
+
+@post("/game/{match:str}/offers", guards=[needs_guest], include_in_schema=False)
+async def propose_from_page(
+    request: Named, match_id: MatchId, data: Form, matches: Matches
+) -> Template | Redirect:
+    """Do anything else from the page."""
+    wanted = _parsed(Propose, {name: text for name, text in data.items() if text})
+    view = await _propose(matches.get_by_name(match_id), request.user.id, wanted)
+    return _shown(request, view)
+
+
+@websocket("/game/{match:str}/ws")
+async def match_socket(
+    socket: WebSocket[Guest | None, Any, Any], match: FromPath[str], matches: Matches
+) -> None:
+    """Hand a socket to the match, with who it is in words it can trust. Anybody may watch."""
+    if not _ID.fullmatch(match):  # no match is woken for that
+        await socket.accept()
+        await socket.close(1008, "there is no such match")
+        return
+    headers = {"x-person-id": socket.user.id if socket.user else ""}
+    stub = matches.get_by_name(match)
+    await forward(socket, to=stub, headers=headers, max_message_bytes=MAX_FRAME_BYTES)
+
+
+# The same for programs.
+
+_API: Final[dict[str, Any]] = {
+    "tags": ["game"],
+    "responses": REFUSALS,
+    "security": [{"guest": []}],
+}
+
+
+@post("/api/game/matches", guards=[needs_guest], **_API)
+async def open_match(
+    request: Named, data: JSONBody[NewMatch], matches: Matches, lobby: Lobbies, players: Players
+) -> Joined:
+    """Open a match, or take the seat opposite somebody who waits for just that."""
+    admission = await _open(request.user, data.wish(), matches, lobby, players)
+    return await _joined(request.user, admission, matches)
+
+
+@get("/api/game/matches", tags=["game"])
+async def list_open(lobby: Lobbies) -> list[Listed]:
+    """See who waits for anyone."""
+    return [Listed.of(challenge) for challenge in await lobby.get_by_name(LOBBY).challenges()]
+
+
+@post("/api/game/matches/{match:str}/join", guards=[needs_guest], **_API)
+async def join(
+    request: Named, match_id: MatchId, matches: Matches, data: JSONBody[JoinMatch]
+) -> Joined:
+    """Take the free seat. Whoever sits there already keeps theirs."""
+    guest = request.user
+    admission = await matches.get_by_name(match_id).join(guest.id, guest.name, data.key)
+    return await _joined(guest, admission, matches)
+
+
+@post("/api/game/matches/{match:str}/moves", status_code=200, guards=[needs_guest], **_API)
+async def move(
+    request: Named, match_id: MatchId, data: JSONBody[MakeMove], matches: Matches
+) -> View:
+    """Move. The same again changes nothing, and is answered with the match as it stands."""
+    stub = matches.get_by_name(match_id)
+    return await stub.move(request.user.id, data.ply, data.move, data.took)
+
+
+@post("/api/game/matches/{match:str}/offers", status_code=200, guards=[needs_guest], **_API)
+async def propose(
+    request: Named, match_id: MatchId, data: JSONBody[Propose], matches: Matches
+) -> View:
+    """Offer a draw, a takeback or a rematch, answer an offer, or end the match."""
+    return await _propose(matches.get_by_name(match_id), request.user.id, data)
+
+
+@get("/api/game/matches/{match:str}", **_API)
+async def look(request: GuestRequest, match_id: MatchId, matches: Matches) -> View:
+    """See a match as you may see it: from your seat, or as whoever watches."""
+    return await matches.get_by_name(match_id).look(_id_of(request))
+
+
+@get("/api/game/matches/{match:str}/log", **_API)
+async def read_log(request: GuestRequest, match_id: MatchId, matches: Matches) -> list[LogEntry]:
+    """Read all that has happened, as far as you may know it."""
+    return await matches.get_by_name(match_id).log(_id_of(request))
+
+
+# What both do.
+
+
+async def _open(
+    guest: Guest,
+    wish: Wish,
+    matches: DurableObjectNamespace[Match],
+    lobby: DurableObjectNamespace[Lobby],
+    players: DurableObjectNamespace[Player],
+) -> Admission:
+    if wait := await players.get_by_name(guest.id).may_open():
+        raise TooManyRequestsException(
+            f"that were many matches; in {wait:.0f} s again", headers={"retry-after": f"{wait:.0f}"}
+        )
+    for _ in range(TRIES):
+        stub = matches.get_by_name(secrets.token_urlsafe(9))
+        admission = await stub.open(guest.id, guest.name, wish)
+        if admission.seat is not None:
+            return admission
+        try:
+            return await matches.get_by_name(admission.match).join(guest.id, guest.name)
+        except Refused:  # nobody waits there any more, which the lobby would have been told later
+            await lobby.get_by_name(LOBBY).close(admission.match)
+    raise ClientException("somebody was quicker each time; try again", status_code=409)
+
+
+async def _joined(
+    guest: Guest, admission: Admission, matches: DurableObjectNamespace[Match]
+) -> Joined:
+    view = await matches.get_by_name(admission.match).look(guest.id)
+    assert view.seat is not None, "they have just sat down"
+    return Joined.of(view.id, view.seat, view.key)
+
+
+async def _propose(stub: Match, who: str, wanted: Propose) -> View:
+    kind = wanted.kind
+    if kind == "draw" or kind == "takeback" or kind == "rematch":
+        return await stub.offer(who, kind, wanted.answer)
+    if wanted.answer is not None:
+        raise ClientException(f"answer: {kind} isn't offered, it is done", status_code=422)
+    action: Action = kind
+    return await stub.act(who, action)
+
+
+def _shown(request: Named, view: View) -> Template | Redirect:
+    if request.headers.get("hx-request") != "true":
+        return Redirect(f"/game/{view.id}", status_code=303)
+    return Template("game/_new_news.html", context={"view": view}, status_code=200)
+
+
+def _id_of(request: GuestRequest) -> str:
+    return request.user.id if request.user else ""
+
+
+def _parsed(body: type[Any], form: dict[str, str]) -> Any:
+    try:
+        return body.model_validate_strings(form)
+    except ValidationError as refusal:
+        raise ClientException(_first(refusal), status_code=422) from refusal
+
+
+def _first(refusal: ValidationError) -> str:
+    error = refusal.errors()[0]
+    where = ".".join(str(part) for part in error["loc"])
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
