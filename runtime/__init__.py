@@ -15,6 +15,7 @@ from runtime.alarms import AlarmInvocation
 from runtime.config import Migration, RuntimeConfig
 from runtime.connection import WebSocketRequestResponsePair
 from runtime.fetch import Request, Response
+from runtime.glimpse import Glimpse
 from runtime.health import Health
 from runtime.ids import ObjectId
 from runtime.methods import rpc_private
@@ -30,6 +31,7 @@ __all__ = [
     "DurableObject",
     "DurableObjectNamespace",
     "DurableObjectState",
+    "Glimpse",
     "Health",
     "Migration",
     "ObjectId",

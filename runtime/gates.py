@@ -191,6 +191,11 @@ class OutputGate:
         """Whether a write was lost."""
         return self._broken
 
+    @property
+    def held_back(self) -> int:
+        """How many messages wait for a write to be durable."""
+        return sum(not isinstance(each, Lock) for each in self._queue)
+
     def lock(self) -> Lock:
         """Shut the gate for all messages to come, until the lock is released."""
         lock = Lock(self)

@@ -279,6 +279,10 @@ class Host:
         """How many alarms are due and wait for others to end, and how many are being run."""
         return self._ringer.waiting, self._ringer.ringing
 
+    def resident(self, key: Key) -> Resident | None:
+        """Return what the process holds of an object, if it holds anything."""
+        return self._residents.get(key)
+
     def life_of(self, key: Key) -> Activation | None:
         """Return an object's activation, if it is awake."""
         resident = self._residents.get(key)

@@ -89,10 +89,10 @@ class Persistence:
         self._history = History(path)
         self._is_new = not path.exists() or not path.stat().st_size
         self._inode: int | None = None  # of the database's file, once it is known
-        self._commits = GatedCommits(
+        self.commits = GatedCommits(
             path, journal, self._output, histories, lost=keeper.break_off, idle=keeper.freed
         )
-        self.database = Database(path, self._commits, vfs=vfs)
+        self.database = Database(path, self.commits, vfs=vfs)
         self.database.refused = syncer.failed
         self.alarms = AlarmTable(self.database)
         self.metadata = Metadata(self.database)
@@ -101,12 +101,10 @@ class Persistence:
             self._checkpoint,
             syncer,
             gate,
-            self._commits.when_durable,
+            self.commits.when_durable,
             self._checkpointed,
         )
-        self._restorer = Restorer(
-            path, self._commits.name, journal, syncer, histories, keeper.clock
-        )
+        self._restorer = Restorer(path, self.commits.name, journal, syncer, histories, keeper.clock)
         self._is_on_record = False
         self._untold: Alarms | None = None
         self._position = 0
@@ -114,13 +112,13 @@ class Persistence:
     @property
     def commit_count(self) -> int:
         """How many transactions have been committed in this life."""
-        return self._commits.count
+        return self.commits.count
 
     @property
     def is_busy(self) -> bool:
         """Whether the disk has something to do for it."""
         at_work = self._checkpoints.is_running or self._restorer.is_busy
-        return at_work or not self._commits.are_idle
+        return at_work or not self.commits.are_idle
 
     @property
     def is_to_checkpoint(self) -> bool:
@@ -132,9 +130,9 @@ class Persistence:
 
         What was deleted row by row isn't nothing: somebody may want it back.
         """
-        if not self._commits.count or self.database.had_rows or self.database.has_own_schema:
+        if not self.commits.count or self.database.had_rows or self.database.has_own_schema:
             return False
-        has_past = not self._commits.has_wiped and self._history.exists()
+        has_past = not self.commits.has_wiped and self._history.exists()
         return not has_past and is_empty(self.database)
 
     def recall(self) -> str | None:
@@ -145,7 +143,7 @@ class Persistence:
         """
         if self._is_new and not self.database.is_open and self._history.exists():
             raise StorageError(
-                f"{self._commits.name} is missing or empty: somebody has deleted it, or moved it "
+                f"{self.commits.name} is missing or empty: somebody has deleted it, or moved it "
                 f"away. {FROM_BACKUP}; or delete its history as well, to begin anew"
             )
         name = self.metadata.recall(self._keeper.id.hex)
@@ -158,11 +156,11 @@ class Persistence:
 
     def when_durable(self, callback: Callable[[], object]) -> None:
         """Call back once all commits so far are durable, and never if one is lost."""
-        self._commits.when_durable(callback)
+        self.commits.when_durable(callback)
 
     def when_settled(self, durable: Callable[[], object], lost: Callable[[], object]) -> None:
         """Call `durable` once all commits so far are, or `lost` when a broken life ends."""
-        self._commits.when_settled(durable, lost)
+        self.commits.when_settled(durable, lost)
 
     def commit(self) -> None:
         """Commit what was written, unless an explicit transaction is open. Breaks if that fails."""
@@ -175,10 +173,10 @@ class Persistence:
         self.database.running_since = None
         if self.database.in_transaction:
             return  # it may be undone, alarms and all
-        is_untold = bool(self._commits.count) and not self._is_on_record
+        is_untold = bool(self.commits.count) and not self._is_on_record
         if not (self.alarms.changed or is_untold or self.metadata.lacks(self.database)):
             return
-        if self._commits.count:
+        if self.commits.count:
             self._commit()  # the notes, of an object that has written in transactions only
         if self.database.is_open:
             self._is_on_record = True
@@ -197,8 +195,8 @@ class Persistence:
         Returns:
             Whether the node now knows all alarms; else the next life has to be asked.
         """
-        self._commits.give_up()
-        if self._commits.have_lost or self.alarms.changed:
+        self.commits.give_up()
+        if self.commits.have_lost or self.alarms.changed:
             return False
         if self._untold is not None:
             self._keeper.stored(self._untold)
@@ -240,7 +238,7 @@ class Persistence:
 
     def hand_over(self) -> None:
         """Let go of it with nothing lost. `close` or `remove` is to follow."""
-        self._commits.close()
+        self.commits.close()
 
     def close(self) -> None:
         """Bring everything into the database's file, and close it. On any thread.
@@ -257,11 +255,11 @@ class Persistence:
         finally:
             self.database.close(checkpoint=is_kept)
             if was_open and wal.path_of(path).exists():
-                self._histories.leave(path, self._commits.spans)
+                self._histories.leave(path, self.commits.spans)
                 is_kept = False
         if not is_kept:
             raise OSError(f"{path.name} hasn't taken in all of its log")
-        self._commits.spans = []
+        self.commits.spans = []
 
     def remove(self) -> None:
         """Delete the database, and its history. On any thread; only when the journal says so."""
@@ -274,13 +272,13 @@ class Persistence:
         """Close the database as it is."""
         self._checkpoints.stop()
         self.database.close(checkpoint=False)
-        self._commits.close()
-        self._histories.leave(self.database.path, self._commits.spans)
+        self.commits.close()
+        self._histories.leave(self.database.path, self.commits.spans)
 
     def undo_lost(self) -> None:
         """Take away what the disk has refused. Only after `abandon`, and while it isn't busy."""
-        self._commits.undo_lost()
-        self._histories.leave(self.database.path, self._commits.spans)
+        self.commits.undo_lost()
+        self._histories.leave(self.database.path, self.commits.spans)
 
     def bookmarks(self) -> Bookmarks:
         """Return the moments that the object can go back to."""
@@ -288,7 +286,7 @@ class Persistence:
             self._keeper.id.hex,
             self._history,
             self._histories,
-            self._commits,
+            self.commits,
             self.metadata,
             is_new=self._is_new,
         )
@@ -307,13 +305,13 @@ class Persistence:
         assert until is not None, "nobody has asked for that"
         try:
             await self._syncer.result_of(self.close)
-            self._commits.close()
+            self.commits.close()
             await self._restorer.restore(until, owner.hex, owner.name)
             self.alarms.changed = True
         except StorageError as error:
             if error.retryable:
                 raise
-            log.exception("%s can't be restored, and stays as it is", self._commits.name)
+            log.exception("%s can't be restored, and stays as it is", self.commits.name)
             self.metadata.cancel_restoration()
         finally:
             self._restorer.is_busy = False
@@ -333,7 +331,7 @@ class Persistence:
         if self.database.is_open and found != (self._inode or found):
             raise StorageError(f"{path.name} was deleted or replaced while it was in use")
         self._inode = found
-        self._histories.keep(path, self._commits.spans)
+        self._histories.keep(path, self.commits.spans)
 
     def _commit(self) -> None:
         try:
@@ -344,6 +342,6 @@ class Persistence:
 
     def _checkpointed(self, has_worked: bool) -> None:
         if has_worked:
-            self._commits.spans = []
+            self.commits.spans = []
             self._keeper.settled(self._position)
         self._keeper.freed()

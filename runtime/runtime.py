@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,8 @@ from runtime.classes import check_same, plan
 from runtime.clock import Clock, SystemClock
 from runtime.config import RuntimeConfig
 from runtime.errors import CodeRefused, DataFolderRefused
+from runtime.folder import take
+from runtime.glimpse import Glimpse, glimpse_of
 from runtime.health import Disk, Health
 from runtime.histories import Histories
 from runtime.history import Retention
@@ -37,7 +38,6 @@ from runtime.stamps import FORGOTTEN, MICROSECONDS, Stamps
 from runtime.syncer import Syncer
 from runtime.tasks import task_factory
 
-_LOCK: Final = "lock"
 _CATALOG: Final = "catalog.sqlite"
 EnvT = TypeVar("EnvT", default=Any)
 CLOCK_TOLERANCE: Final = 2.0  # seconds
@@ -133,6 +133,36 @@ class Runtime(Generic[EnvT]):
         life = self.host.life_of(key_of(stub))
         return [] if life is None else causes(life, self.config.idle_seconds)
 
+    def glimpse(self, stub: Any) -> Glimpse:
+        """Return how an object is at this moment. Asking doesn't wake it.
+
+        Raises:
+            RuntimeError: Before the ``async with`` block.
+            TypeError: If that is no stub of an object.
+        """
+        self.env  # noqa: B018  # raises
+        return glimpse_of(self.host.resident(key_of(stub)))
+
+    def evict(self, stub: Any) -> bool:
+        """Take an object out of memory now, if nothing keeps it there. Its sockets stay open.
+
+        Nobody needs it, and nobody notices (I6): it is for showing that, in development.
+
+        Returns:
+            Whether it has gone; `why_awake` says what keeps it.
+
+        Raises:
+            RuntimeError: Before the ``async with`` block, or without the setting `debug`.
+            TypeError: If that is no stub of an object.
+        """
+        self.env  # noqa: B018  # raises
+        if not self.config.debug:
+            raise RuntimeError("objects leave memory by themselves: evict() needs `debug`")
+        life = self.host.life_of(key_of(stub))
+        if can_go := life is not None and life.failure is None and life.is_quiet:
+            self.host.evict(life)
+        return can_go
+
     def adopt(self, successor: Runtime[EnvT]) -> None:
         """Go on with the classes and the ``env`` of another runtime, made from changed code.
 
@@ -163,7 +193,7 @@ class Runtime(Generic[EnvT]):
     @staticmethod
     def check_folder(config: RuntimeConfig) -> None:
         """Raise `DataFolderRefused` if a runtime couldn't start on its data folder now."""
-        os.close(_take(config.data))
+        os.close(take(config.data))
 
     async def __aenter__(self) -> Self:
         """Open the data folder, recover what a crash has left, and start the overdue alarms.
@@ -191,7 +221,7 @@ class Runtime(Generic[EnvT]):
 
     async def _open(self) -> None:
         async with AsyncExitStack() as failed:
-            self._lock = _take(self.config.data)
+            self._lock = take(self.config.data)
             failed.callback(os.close, self._lock)
             with _refusing(self.config.data):
                 starting = break_pins(self.config.data)
@@ -320,25 +350,3 @@ def _refusing(data: Path) -> Iterator[None]:
             f"what is in the data folder {data} can't be used: {why}. See that its disk has space "
             "and can be written; if that doesn't help, restore a backup"
         ) from error
-
-
-def _take(data: Path) -> int:
-    """Make the folder if need be, and keep other processes out of it."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        reason = "it is a file" if data.is_file() else error.strerror
-        raise DataFolderRefused(f"the data folder {data} can't be used: {reason}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(lock, 32).decode() or "unknown"
-        os.close(lock)
-        raise DataFolderRefused(
-            f"the data folder {data} is in use by process {holder}: stop that, or choose another"
-        ) from error
-    with suppress(OSError):  # the disk may be full, and the lock holds without
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-    return lock
