@@ -152,6 +152,7 @@ def test_an_apps_rules_import_nothing_but_the_standard_library(app: Path) -> Non
 def test_apps_use_only_the_public_names_of_the_runtime(app: Path) -> None:
     public = {f"runtime.{name}" for name in runtime.__all__}
     public |= {"runtime", "runtime.litestar", "runtime.litestar.forward"}
+    public |= {"runtime.litestar.DurableObjectsPlugin"}
     public |= {name for file in PATTERNS for name in names_of(file)}
 
     used = {

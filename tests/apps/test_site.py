@@ -55,5 +55,5 @@ async def test_a_name_that_wont_do_is_asked_for_again(browser: httpx.AsyncClient
 
 
 def test_two_apps_cant_have_the_same_binding(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="two apps have a 'rooms'"):
+    with pytest.raises(ValueError, match="two apps have a 'directory'"):
         create_site(RuntimeConfig(data=tmp_path), APP, APP)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from apps.chat import store, views
 from apps.chat.domain import Message, Person
-from apps.chat.objects import ChatRoom
+from apps.chat.objects import ChatRoom, RoomDirectory, UserInbox
 from runtime.checkers import (
     Operation,
     Violation,
@@ -21,8 +21,10 @@ from runtime.checkers import (
 from runtime.loopback import ClientSocket
 from runtime.scenario import Client, Scenario
 
+READER: Final = Person("r", "Reader")
 TRIES: Final = 4  # to say something
 PUSHED: Final = re.compile(r'data-client-id="([^"]*)"')
+AROUND: Final[dict[str, type]] = {"directory": RoomDirectory, "inboxes": UserInbox}
 CURSOR: Final = re.compile(r'data-feed="([^"]*)"')
 
 
@@ -72,7 +74,7 @@ class SilentRoom(ChatRoom):
 class Chatting(Scenario):
     """People say things, again if they don't know whether they were heard, and listen."""
 
-    bindings: ClassVar = {"rooms": ChatRoom}
+    bindings: ClassVar = AROUND | {"rooms": ChatRoom}
     steps = 6
 
     def __init__(self) -> None:
@@ -93,11 +95,11 @@ class Chatting(Scenario):
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
         await client.sleep(1)
         room = client.env.rooms.get_by_name("a")
-        found = [message.client_id for message in await room.history(limit=200)]
+        found = [message.client_id for message in await room.history(READER, limit=200)]
         exactly_once(history, found, "post")
         no_lost_acknowledgement(history, found, "post")
         await self._hear_the_end(client)
-        found = [message.client_id for message in await room.history(limit=200)]
+        found = [message.client_id for message in await room.history(READER, limit=200)]
         total_order({name: heard.feed() for name, heard in self._listeners.items()}, found)
 
     async def _hear_the_end(self, client: Client) -> None:
@@ -156,10 +158,10 @@ class Listener:
 class ChattingTwice(Chatting):
     """The same, where what is sent again is taken for something new."""
 
-    bindings: ClassVar = {"rooms": RepeatingRoom}
+    bindings: ClassVar = AROUND | {"rooms": RepeatingRoom}
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
-        messages = await client.env.rooms.get_by_name("a").history(limit=200)
+        messages = await client.env.rooms.get_by_name("a").history(READER, limit=200)
         found = [message.client_id.partition(".")[0] for message in messages]
         exactly_once(history, found, "post")
 
@@ -167,21 +169,21 @@ class ChattingTwice(Chatting):
 class ChattingHastily(Chatting):
     """The same, where an answer promises too much."""
 
-    bindings: ClassVar = {"rooms": HastyRoom}
+    bindings: ClassVar = AROUND | {"rooms": HastyRoom}
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
         await client.sleep(1)
-        messages = await client.env.rooms.get_by_name("a").history(limit=200)
+        messages = await client.env.rooms.get_by_name("a").history(READER, limit=200)
         no_lost_acknowledgement(history, [message.client_id for message in messages], "post")
 
 
 class ChattingForgetfully(Chatting):
     """The same, where whoever was away has missed it."""
 
-    bindings: ClassVar = {"rooms": ForgetfulRoom}
+    bindings: ClassVar = AROUND | {"rooms": ForgetfulRoom}
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
-        messages = await client.env.rooms.get_by_name("a").history(limit=200)
+        messages = await client.env.rooms.get_by_name("a").history(READER, limit=200)
         feeds = {name: heard.feed() for name, heard in self._listeners.items()}
         total_order(feeds, [message.client_id for message in messages])
 
@@ -189,7 +191,7 @@ class ChattingForgetfully(Chatting):
 class ChattingInSilence(Chatting):
     """The same, where nobody hears anything."""
 
-    bindings: ClassVar = {"rooms": SilentRoom}
+    bindings: ClassVar = AROUND | {"rooms": SilentRoom}
 
 
 SCENARIOS: Final[tuple[Any, ...]] = (Chatting,)

@@ -163,6 +163,11 @@ def deleted(message: Message, by: Person) -> Message:
     return replace(message, text="", mentions=(), reactions=(), is_pinned=False, deleted_by=by)
 
 
+def pinned(message: Message, *, is_on: bool) -> Message:
+    """Return a message that is kept in everybody's view, or not any more."""
+    return replace(message, is_pinned=is_on)
+
+
 def reacted(message: Message, person: Person, kind: str, *, is_on: bool) -> Message:
     """Return a message to which somebody reacts, or doesn't any more.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from apps.chat.domain.messages import Message
+from apps.chat.domain.messages import Message, allowed
 from apps.chat.domain.people import Person, Reader, Rules, Standing, Visitor
 from apps.chat.domain.rooms import RoomKind
 
 PAGE = 50  # messages: what a newcomer sees, and what one request returns unless it says otherwise
 MOST_UNREAD = 100  # that are counted; so many mean "or more"
+MOST_SHOWN = 200  # people, on the page about a room
 MOST_READERS = 50  # of whom a page says how far they have read
 
 
@@ -70,6 +71,34 @@ class AuditRow:
     action: str
     whom: Person | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closeup:
+    """One message, as its reader stands to it."""
+
+    room: str
+    title: str
+    kind: RoomKind
+    message: Message
+    me: Standing
+    readers: tuple[Person, ...]
+    """Who has read it, as far as is known."""
+
+    @property
+    def may(self) -> frozenset[str]:
+        """What the reader may do to it: see `allowed`."""
+        return allowed(self.message, self.me, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is behind a room: who is known there, and what was done to them."""
+
+    scene: Scene
+    standings: tuple[Standing, ...]
+    audit: tuple[AuditRow, ...]
+    """Newest first; nothing for anybody but the room's creator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pytest
 
 from apps.chat import store
 from apps.chat.domain import MAX_TEXT, PAGE, Person, Visitor
-from apps.chat.objects import ChatRoom
+from apps.chat.objects import ChatRoom, RateLimiter, RoomDirectory, UserInbox
 from runtime.testing import ClientSocket, HandshakeRefused, TestRuntime
 from tests.conftest import StartRuntime
 
+BINDINGS: Final[dict[str, type]] = {
+    "rooms": ChatRoom,
+    "directory": RoomDirectory,
+    "inboxes": UserInbox,
+    "limits": RateLimiter,
+}
 ADA, BOB = Person("1", "Ada"), Person("2", "Bob")
 
 
 @pytest.fixture
 async def runtime(start_runtime: StartRuntime) -> TestRuntime[Any]:
     """A runtime with rooms."""
-    started: TestRuntime[Any] = await start_runtime(rooms=ChatRoom)
+    started: TestRuntime[Any] = await start_runtime(**BINDINGS)
     return started
 
 
@@ -51,7 +57,7 @@ async def test_messages_are_numbered_from_one_without_gaps(room: ChatRoom) -> No
     messages = await asyncio.gather(*(room.post(ADA, f"c{n}", f"text {n}") for n in range(5)))
 
     assert [message.seq for message in messages] == [1, 2, 3, 4, 5]
-    assert [message.text for message in await room.history()] == [f"text {n}" for n in range(5)]
+    assert [message.text for message in await room.history(ADA)] == [f"text {n}" for n in range(5)]
 
 
 async def test_everyone_in_the_room_is_shown_a_message_once(
@@ -77,7 +83,7 @@ async def test_a_resend_is_harmless(runtime: TestRuntime[Any], room: ChatRoom) -
     assert again == first
     assert of_somebody_else.seq == 2
     assert len(pushes(window, "once")) == 1
-    assert len(await room.history()) == 2
+    assert len(await room.history(ADA)) == 2
 
 
 async def test_a_message_says_when_it_was_posted(runtime: TestRuntime[Any], room: ChatRoom) -> None:
@@ -93,7 +99,7 @@ async def test_history_comes_by_pages(room: ChatRoom) -> None:
         await room.post(ADA, f"c{number}", str(number))
 
     async def seqs(**options: int) -> list[int]:
-        return [message.seq for message in await room.history(**options)]
+        return [message.seq for message in await room.history(ADA, **options)]
 
     assert await seqs() == list(range(61 - PAGE, 61))
     assert await seqs(before=11) == list(range(1, 11))
@@ -105,10 +111,10 @@ async def test_history_comes_by_pages(room: ChatRoom) -> None:
 
 async def cursors(room: ChatRoom, count: int, text: str = "text") -> list[str]:
     """Have `count` messages posted, and return the cursors before, between and after them."""
-    found = [(await room.scene()).cursor]
+    found = [(await room.scene(ADA)).cursor]
     for number in range(1, count + 1):
         await room.post(ADA, f"c{number}", f"{text} {number}")
-        found.append((await room.scene()).cursor)
+        found.append((await room.scene(ADA)).cursor)
     return found
 
 
@@ -176,7 +182,7 @@ async def test_whoever_names_a_place_the_room_doesnt_know_is_sent_the_last_page_
 async def test_whoever_was_away_for_long_is_sent_the_last_page_anew(
     start_awake_runtime: StartRuntime, count: int, text: str
 ) -> None:
-    runtime: TestRuntime[Any] = await start_awake_runtime(rooms=ChatRoom)
+    runtime: TestRuntime[Any] = await start_awake_runtime(**BINDINGS)
     room: ChatRoom = runtime.env.rooms.get_by_name("tea")
     at = await cursors(room, count, text)
 
@@ -195,17 +201,19 @@ async def test_a_room_from_before_there_was_a_feed_goes_on(tmp_path: Path, evict
         migrations: ClassVar[Any] = store.MIGRATIONS[:1]
 
         async def post_as_of_old(self, text: str) -> None:
-            store.append(self.ctx.storage.sql, ADA, text, text)
+            self.ctx.storage.sql.exec(
+                "INSERT INTO messages (client_id, author_id, author, text) VALUES (?, ?, ?, ?)",
+                *(text, ADA.id, ADA.name, text),
+            )
 
     OldRoom.__name__ = "ChatRoom"  # what its objects are kept under
-    async with TestRuntime(bindings={"rooms": OldRoom}, data=tmp_path) as before:
+    async with TestRuntime(bindings={**BINDINGS, "rooms": OldRoom}, data=tmp_path) as before:
         for number in range(1, 4):
             await before.env.rooms.get_by_name("tea").post_as_of_old(f"old {number}")
 
-    rooms = {"rooms": ChatRoom}
-    async with TestRuntime(bindings=rooms, data=tmp_path, evicting=evicting) as runtime:
+    async with TestRuntime(bindings=BINDINGS, data=tmp_path, evicting=evicting) as runtime:
         room: ChatRoom = runtime.env.rooms.get_by_name("tea")
-        scene = await room.scene()
+        scene = await room.scene(ADA)
         windows = [
             await enter(runtime, room, BOB, f"?since={since}") for since in (scene.cursor, "3", "0")
         ]
@@ -225,7 +233,7 @@ async def test_a_room_from_before_there_was_a_feed_goes_on(tmp_path: Path, evict
 
 async def visitors(room: ChatRoom) -> tuple[Visitor, ...]:
     """Return who is in the room."""
-    return (await room.scene()).visitors
+    return (await room.scene(ADA)).visitors
 
 
 HERE = [Visitor(person, is_away=False) for person in (ADA, BOB)]
@@ -332,13 +340,13 @@ async def test_whoever_talks_on_the_socket_is_turned_away_and_nobody_else(
 
     assert ada.closed == (1008, "messages are sent by POST")
     assert bob.closed is None
-    assert await room.history() == []
+    assert await room.history(ADA) == []
 
 
 async def test_a_room_that_nobody_has_spoken_in_leaves_nothing_behind(
     runtime: TestRuntime[Any], room: ChatRoom
 ) -> None:
-    await room.scene()
+    await room.scene(ADA)
     window = await enter(runtime, room, ADA)
     await window.leave()
 
@@ -355,7 +363,7 @@ async def test_nobody_is_shown_a_message_that_a_crash_takes_back(
 
     await runtime.crash()
 
-    assert [message.text for message in await room.history()] == ["kept"]
+    assert [message.text for message in await room.history(ADA)] == ["kept"]
     assert len(pushes(window, "kept")) == 1
-    again = await enter(runtime, room, BOB, f"?since={(await room.scene()).cursor}")
+    again = await enter(runtime, room, BOB, f"?since={(await room.scene(ADA)).cursor}")
     assert pushes(again, "data-seq") == []

@@ -1,0 +1,105 @@
+"""What all sides of a room stand on: who somebody is there, and how the others hear of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from apps.chat import domain, store, views
+from apps.chat.domain import Message, NotThere, Person, Role, RoomKind, Standing, Visitor
+from apps.chat.objects.env import Env
+from runtime import DurableObject, DurableObjectState, errors
+from runtime.patterns.feed import Feed
+from runtime.patterns.outbox import Letter, Outbox
+from runtime.patterns.presence import Presence
+
+NEWS = "news"
+"""The alarm by which everybody hears what needn't be told at once."""
+NEWS_AFTER = timedelta(seconds=2)
+
+for refusal in (
+    domain.BadRoomName,
+    domain.BadText,
+    domain.ChatRefusal,
+    domain.NotAllowed,
+    domain.NotThere,
+    domain.Outdated,
+    domain.TooSoon,
+    domain.Unacceptable,
+):
+    errors.register(refusal)
+
+
+class RoomBase(DurableObject[Env]):
+    """A room, as far as all of its sides need it.
+
+    Messages live in SQLite and sockets outlive the object, so a room may be evicted between
+    any two events. Nothing in ``self`` is worth keeping.
+    """
+
+    migrations = store.MIGRATIONS
+
+    def __init__(self, ctx: DurableObjectState, env: Env) -> None:
+        super().__init__(ctx, env)
+        self._sql = ctx.storage.sql
+        self._room = ctx.id.name or str(ctx.id)
+        self._kind = domain.room_kind(self._room)
+        self._feed = Feed(ctx)
+        self._presence = Presence(ctx)
+        self._outbox = Outbox(ctx, self._deliver)
+
+    async def _deliver(self, letter: Letter) -> None:
+        raise NotImplementedError
+
+    def _enter(self, person: Person) -> Standing:
+        """Return how somebody stands here.
+
+        Raises:
+            NotAllowed: If they are banned.
+            NotThere: If there is no such room, as far as they are to know.
+        """
+        room = store.room.room(self._sql)
+        pair = domain.direct_people(self._room)
+        if (room is None and self._kind is not RoomKind.OPEN) or (pair and person.id not in pair):
+            raise NotThere("there is no such room")
+        is_creator = room is not None and room.creator_id == person.id
+        slow_seconds = 0 if room is None or is_creator else room.slow_seconds
+        standing = self._stands(person, is_creator=is_creator, slow_seconds=slow_seconds)
+        domain.check_may_be_here(standing)
+        return standing
+
+    def _stands(self, person: Person, *, is_creator: bool, slow_seconds: int = 0) -> Standing:
+        sanction = store.members.sanction(self._sql, person.id)
+        last = store.last_seq(self._sql)
+        known = store.members.read_up_to(self._sql, person)
+        read_up_to = last if known is None else known
+        spoke_at = store.last_post_at(self._sql, person) if slow_seconds else None
+        return Standing(
+            person,
+            Role.CREATOR if is_creator else Role.MEMBER,
+            read_up_to,
+            min(domain.MOST_UNREAD, last - read_up_to),
+            sanction.muted_until,
+            sanction.is_banned,
+            None if spoke_at is None else spoke_at + timedelta(seconds=slow_seconds),
+        )
+
+    def _find(self, seq: int) -> Message:
+        message = store.find(self._sql, seq)
+        if message is None:
+            raise NotThere("there is no such message here")
+        return message
+
+    def _visitors(self) -> tuple[Visitor, ...]:
+        return domain.in_order(
+            Visitor(Person(present.id, present.about), present.is_away)
+            for present in self._presence.people()
+        )
+
+    def _show_pins(self) -> None:
+        pins = store.pins(self._sql)
+        self._feed.publish(lambda cursor: views.pins(pins, cursor))
+
+    async def _tell_later(self, after: timedelta = NEWS_AFTER) -> None:
+        """Have the inboxes, the directory and the pages told what has changed, in a while."""
+        if await self.ctx.storage.get_alarm(name=NEWS) is None:
+            await self.ctx.storage.set_alarm(after, name=NEWS)

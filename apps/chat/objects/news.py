@@ -1,0 +1,61 @@
+"""What a room tells others: who has read how far, the inboxes of its people, the directory.
+
+None of it is urgent, and all of it is told as it is by then: an alarm gathers for two seconds. A
+letter goes only to an inbox that shows something else, and from "100 or more" on that stays the
+same; so a busy room writes few letters to people who are away.
+"""
+
+from __future__ import annotations
+
+from apps.chat import store, views
+from apps.chat.domain import Listing, Person, RoomKind, Unread
+from apps.chat.objects.directory import THE_ONE
+from apps.chat.objects.reading import Reading
+from apps.chat.store.rows import moment
+from runtime.patterns.outbox import Letter
+
+TO_THE_DIRECTORY = "directory"
+AT_ONCE = 100  # inboxes that are told at a time
+"""What no person's id is."""
+
+
+class News(Reading):
+    """The side of a room that others hear from."""
+
+    async def _tell_presence_later(self) -> None:
+        """The same, for who comes and goes: nobody hears it of a room where nobody has spoken."""
+        if self._kind is RoomKind.OPEN and store.room.room(self._sql) is not None:
+            await self._tell_later()
+
+    async def _tell_news(self) -> None:
+        if store.members.take_reading(self._sql):
+            self.ctx.broadcast(views.readers(store.members.readers(self._sql)))
+        last = store.find(self._sql, store.last_seq(self._sql))
+        if last is None:
+            return
+        at = last.posted_at.timestamp()
+        waiting = store.members.take_waiting(self._sql, last.seq, AT_ONCE)
+        for each in waiting:
+            person = Person(each.person_id, "")
+            news = {"title": self._title(person), "unread": each.unread}
+            await self._outbox.send(person.id, news | {"mentions": each.mentions, "at": at})
+        if len(waiting) == AT_ONCE:
+            await self._tell_later()
+        people = len(self._visitors())
+        if self._kind is RoomKind.OPEN and store.room.take_news(self._sql, people, last.seq):
+            news = {"people": people, "messages": last.seq, "at": at}
+            await self._outbox.send(TO_THE_DIRECTORY, news)
+
+    async def _deliver(self, letter: Letter) -> None:
+        news = letter.body
+        inbox = self.env.inboxes.get_by_name(letter.to)
+        if letter.to == TO_THE_DIRECTORY:
+            at, people, messages = moment(news["at"]), news["people"], news["messages"]
+            listing = Listing(self._room, self._room, people, messages, at)
+            await self.env.directory.get_by_name(THE_ONE).told(letter.id, listing)
+        elif "left" in news:
+            await inbox.left(letter.id, self._room)
+        else:
+            unread, mentions, at = news["unread"], news["mentions"], moment(news["at"])
+            entry = Unread(self._room, news["title"], self._kind, unread, mentions, at)
+            await inbox.told(letter.id, entry)

@@ -1,0 +1,226 @@
+"""The same for programs, as JSON."""
+
+from typing import Annotated, Any
+
+from litestar import delete, get, patch, post, put
+from litestar.exceptions import ClientException
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
+
+from apps.chat import domain
+from apps.chat.domain import Listing, Unread
+from apps.chat.events import (
+    EditMessage,
+    MessagePosted,
+    OpenPrivate,
+    PostMessage,
+    ReactionKind,
+    ReadUpTo,
+    RoomOpened,
+    RoomShown,
+    Somebody,
+)
+from apps.chat.objects import THE_ONE
+from apps.chat.routes.edge import (
+    Address,
+    Asker,
+    Directory,
+    Inboxes,
+    Limits,
+    NamedRequest,
+    Number,
+    Rooms,
+    TheRoom,
+    spend,
+)
+from apps.chat.routes.pages import exported
+from apps.identity import needs_guest
+from apps.problems import PROBLEMS, Problem
+
+Limit = Annotated[int, QueryParameter(ge=1, le=2 * domain.PAGE)]
+Words = Annotated[str, QueryParameter(name="q")]
+
+
+def _problem(description: str) -> ResponseSpec:
+    return ResponseSpec(
+        Problem,
+        generate_examples=False,
+        description=description,
+        media_type="application/problem+json",
+    )
+
+
+API: dict[str, Any] = {
+    "guards": [needs_guest],
+    "tags": ["chat"],
+    "security": [{"guest": []}],
+    "responses": PROBLEMS
+    | {
+        403: _problem("You may not do that here"),
+        404: _problem("It isn't there, or not for you"),
+        409: _problem("It has changed meanwhile"),
+        429: _problem("That was too quick; Retry-After says when to try again"),
+    },
+}
+ROOM = "/api/chat/rooms/{room:str}"
+MESSAGE = f"{ROOM}/messages/{{seq:int}}"
+SOMEBODY = f"{ROOM}/people/{{id:str}}"
+
+
+# Rooms.
+
+
+@get("/api/chat/rooms", **API)
+async def list_rooms(directory: Directory) -> list[Listing]:
+    """List the open rooms in which somebody has spoken last. It is some seconds old."""
+    return await directory.get_by_name(THE_ONE).rooms()
+
+
+@post("/api/chat/rooms", **API)
+async def open_private_room(
+    request: NamedRequest, asker: Asker, data: JSONBody[OpenPrivate], rooms: Rooms, limits: Limits
+) -> RoomOpened:
+    """Open a private room, which only those find who are given its address."""
+    await spend(limits, f"address:{request.client.host if request.client else ''}", "open")
+    room = rooms.new_unique_id()
+    await rooms.get(room).open(asker, data.title)
+    return RoomOpened(room=str(room))
+
+
+@get("/api/chat/inbox", **API)
+async def list_unread(asker: Asker, inboxes: Inboxes) -> list[Unread]:
+    """List the rooms that you know, with how much is new in each. It is some seconds old."""
+    return await inboxes.get_by_name(asker.id).rooms()
+
+
+@get(ROOM, **API)
+async def read_room(the_room: TheRoom, asker: Asker) -> RoomShown:
+    """See who is there, what is pinned, and what holds for you."""
+    scene = await the_room.scene(asker)
+    return RoomShown(
+        room=scene.room,
+        title=scene.title,
+        kind=scene.kind,
+        role=scene.me.role,
+        unread=scene.me.unread,
+        read_up_to=scene.me.read_up_to,
+        muted_until=scene.me.muted_until,
+        slow_seconds=scene.rules.slow_seconds,
+        people=[Somebody.of(visitor.person) for visitor in scene.visitors],
+        pins=[MessagePosted.of(message) for message in scene.pins],
+    )
+
+
+@put(f"{ROOM}/read", status_code=204, **API)
+async def read_messages(the_room: TheRoom, asker: Asker, data: JSONBody[ReadUpTo]) -> None:
+    """Say how far you have read. Less than before changes nothing."""
+    await the_room.note_reading(asker, data.seq)
+
+
+@get(f"{ROOM}/export", **API)
+async def export_room(the_room: TheRoom, address: Address, asker: Asker, limits: Limits) -> Stream:
+    """Get everything that was said, however much it is."""
+    return await exported(the_room, address, asker, limits)
+
+
+# Messages.
+
+
+@post(f"{ROOM}/messages", **API)
+async def post_message(
+    the_room: TheRoom, asker: Asker, data: JSONBody[PostMessage], limits: Limits
+) -> MessagePosted:
+    """Say something. The same `client_id` and text again return the message that is there."""
+    await spend(limits, f"person:{asker.id}", "say")
+    return MessagePosted.of(await the_room.post(asker, data.client_id, data.text))
+
+
+@get(f"{ROOM}/messages", **API)
+async def list_messages(
+    the_room: TheRoom,
+    asker: Asker,
+    after: Number = None,
+    before: Number = None,
+    limit: Limit = domain.PAGE,
+) -> list[MessagePosted]:
+    """Read messages, oldest first: those after a number, or the last ones (before a number)."""
+    if after is not None and before is not None:
+        raise ClientException("give either after or before, not both", status_code=422)
+    messages = await the_room.history(asker, before=before, after=after, limit=limit)
+    return [MessagePosted.of(message) for message in messages]
+
+
+@get(f"{ROOM}/search", **API)
+async def search_messages(
+    the_room: TheRoom, asker: Asker, limits: Limits, words: Words
+) -> list[MessagePosted]:
+    """Find the newest messages in which all words are; of the last, its beginning does."""
+    await spend(limits, f"person:{asker.id}", "look")
+    return [MessagePosted.of(message) for message in await the_room.search(asker, words)]
+
+
+@patch(MESSAGE, **API)
+async def edit_message(
+    the_room: TheRoom,
+    asker: Asker,
+    seq: FromPath[int],
+    data: JSONBody[EditMessage],
+    limits: Limits,
+) -> MessagePosted:
+    """Change what you have said."""
+    await spend(limits, f"person:{asker.id}", "change")
+    return MessagePosted.of(await the_room.edit(asker, seq, data.text, data.revision))
+
+
+@delete(MESSAGE, status_code=200, **API)
+async def delete_message(
+    the_room: TheRoom, asker: Asker, seq: FromPath[int], limits: Limits
+) -> MessagePosted:
+    """Delete what you have said; as the room's creator, what anybody has. Its place stays."""
+    await spend(limits, f"person:{asker.id}", "change")
+    return MessagePosted.of(await the_room.delete(asker, seq))
+
+
+@put(f"{MESSAGE}/reactions/{{kind:str}}", **API)
+async def add_reaction(
+    the_room: TheRoom,
+    asker: Asker,
+    seq: FromPath[int],
+    kind: FromPath[ReactionKind],
+    limits: Limits,
+) -> MessagePosted:
+    """React to a message."""
+    await spend(limits, f"person:{asker.id}", "change")
+    return MessagePosted.of(await the_room.react(asker, seq, kind, is_on=True))
+
+
+@delete(f"{MESSAGE}/reactions/{{kind:str}}", status_code=200, **API)
+async def remove_reaction(
+    the_room: TheRoom,
+    asker: Asker,
+    seq: FromPath[int],
+    kind: FromPath[ReactionKind],
+    limits: Limits,
+) -> MessagePosted:
+    """React to a message no longer."""
+    await spend(limits, f"person:{asker.id}", "change")
+    return MessagePosted.of(await the_room.react(asker, seq, kind, is_on=False))
+
+
+@put(f"{MESSAGE}/pin", **API)
+async def pin_message(
+    the_room: TheRoom, asker: Asker, seq: FromPath[int], limits: Limits
+) -> MessagePosted:
+    """Pin a message: in a direct room you can, in any other one its creator."""
+    await spend(limits, f"person:{asker.id}", "change")
+    return MessagePosted.of(await the_room.pin(asker, seq, is_on=True))
+
+
+@delete(f"{MESSAGE}/pin", status_code=200, **API)
+async def unpin_message(
+    the_room: TheRoom, asker: Asker, seq: FromPath[int], limits: Limits
+) -> MessagePosted:
+    """Unpin a message."""
+    await spend(limits, f"person:{asker.id}", "change")
+    return MessagePosted.of(await the_room.pin(asker, seq, is_on=False))

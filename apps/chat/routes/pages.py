@@ -1,0 +1,184 @@
+"""The pages, and what htmx takes from them: parse, ask the room once, render one template."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+from litestar.response import Redirect, Response, Stream, Template
+from pydantic import ValidationError
+
+from apps.chat import domain, views
+from apps.chat.domain import BadRoomName, Person, Unacceptable
+from apps.chat.events import MessagePosted, OpenPrivate
+from apps.chat.objects import THE_ONE, ChatRoom, RateLimiter, RoomDirectory, UserInbox
+from apps.chat.routes.edge import (
+    Address,
+    Asker,
+    Directory,
+    Form,
+    Inboxes,
+    Limits,
+    NamedRequest,
+    Number,
+    Rooms,
+    TheRoom,
+    TheRuntime,
+    is_htmx,
+    person_of,
+    read_form,
+    sentence_of,
+    spend,
+)
+from apps.identity import Guest, NewGuest, Tokens, needs_guest, new_guest
+from apps.welcome import GuestRequest, ask_name
+from runtime import DurableObjectNamespace
+
+Words = Annotated[str | None, QueryParameter(name="q")]
+EXPORTED_AT_ONCE = 2 * domain.PAGE
+
+
+@get("/chat", include_in_schema=False)
+async def home(request: GuestRequest, directory: Directory, inboxes: Inboxes) -> Template:
+    """Show the rooms, and what is new in those that somebody knows."""
+    return await _home(request.user, directory, inboxes)
+
+
+@post("/chat", status_code=303, include_in_schema=False)
+async def enter(
+    request: GuestRequest,
+    data: Form,
+    directory: Directory,
+    inboxes: Inboxes,
+    tokens: NamedDependency[Tokens],
+) -> Response[Any]:
+    """Take a name, if there is none yet, and go to the room."""
+    form = {"name": data.get("name", ""), "room": data.get("room", "")}
+    try:
+        guest = request.user
+        if form["name"] or guest is None:
+            guest = new_guest(NewGuest(name=form["name"]), known=guest)
+        to = Redirect(f"/chat/{domain.room_name(form['room'])}", status_code=303)
+    except (ValidationError, BadRoomName) as refusal:
+        error = str(refusal) if isinstance(refusal, BadRoomName) else sentence_of(refusal)
+        return await _home(request.user, directory, inboxes, status=422, error=error, **form)
+    to.cookies.append(tokens.cookie(guest, secure=request.url.scheme == "https"))
+    return to
+
+
+@post("/chat/~/private", guards=[needs_guest], status_code=303, include_in_schema=False)
+async def open_private(
+    request: NamedRequest, asker: Asker, data: Form, rooms: Rooms, limits: Limits
+) -> Redirect:
+    """Open a room with an address that nobody can guess."""
+    title = read_form(OpenPrivate, data).title
+    await spend(limits, f"address:{request.client.host if request.client else ''}", "open")
+    room = rooms.new_unique_id()
+    await rooms.get(room).open(asker, title)
+    return Redirect(f"/chat/{room}", status_code=303)
+
+
+@get("/chat/{room:str}", include_in_schema=False)
+async def show_room(
+    request: GuestRequest,
+    the_room: TheRoom,
+    limits: Limits,
+    the_runtime: TheRuntime,
+    before: Number = None,
+    around: Number = None,
+    message: Number = None,
+    words: Words = None,
+) -> Response[Any]:
+    """Show a room: its end, another page of its history, one message, or those with some words.
+
+    All of them have the room's own path, so a link in a fragment needn't name the room.
+    """
+    if request.user is None:
+        return ask_name(request)
+    guest, asker = request.user, person_of(request)
+    if message is not None:
+        closeup = await the_room.closeup(asker, message)
+        page = "chat/_actions.html" if is_htmx(request) else "chat/message.html"
+        return Template(page, context=views.message(closeup, guest))
+    if words is not None:
+        await spend(limits, f"person:{guest.id}", "look")
+        return await _found(request, the_room, guest, asker, words)
+    scene = await the_room.scene(asker, before=before, around=around)
+    if before is not None and is_htmx(request):
+        return Template("chat/_older.html", context=views.older(scene, guest))
+    has_strip = the_runtime.config.debug and scene.me.is_creator
+    context = views.room(scene, guest, client_id=str(uuid4()), has_strip=has_strip)
+    return Template("chat/room.html", context=context)
+
+
+@get("/chat/{room:str}/about", include_in_schema=False)
+async def show_about(request: GuestRequest, the_room: TheRoom) -> Template:
+    """Show who is known in a room, and what may be done there."""
+    if request.user is None:
+        return ask_name(request)
+    about = await the_room.about(person_of(request))
+    return Template("chat/about.html", context=views.about(about, request.user))
+
+
+@get("/chat/{room:str}/export", guards=[needs_guest], include_in_schema=False)
+async def export(the_room: TheRoom, address: Address, asker: Asker, limits: Limits) -> Stream:
+    """Hand out everything that was said in a room as a JSON file."""
+    return await exported(the_room, address, asker, limits)
+
+
+async def exported(
+    room: ChatRoom, address: str, asker: Person, limits: DurableObjectNamespace[RateLimiter]
+) -> Stream:
+    """Return all messages of a room as JSON; a page of them is in memory at a time."""
+    await spend(limits, f"person:{asker.id}", "look")
+    first = await room.history(asker, after=0, limit=EXPORTED_AT_ONCE)
+    return Stream(
+        _lines(room, address, asker, first),
+        media_type="application/json",
+        headers={"content-disposition": f"attachment; filename*=UTF-8''{quote(address)}.json"},
+    )
+
+
+async def _lines(
+    room: ChatRoom, address: str, asker: Person, page: list[domain.Message]
+) -> AsyncIterator[str]:
+    yield f'{{"room": {json.dumps(address)}, "messages": ['
+    separator = "\n"
+    while page:
+        for message in page:
+            yield separator + MessagePosted.of(message).model_dump_json()
+            separator = ",\n"
+        page = await room.history(asker, after=page[-1].seq, limit=EXPORTED_AT_ONCE)
+    yield "\n]}\n"
+
+
+async def _found(
+    request: GuestRequest, room: ChatRoom, guest: Guest, asker: Person, words: str
+) -> Template:
+    page = "chat/_results.html" if is_htmx(request) else "chat/search.html"
+    scene = await room.scene(asker)
+    error, found = "", list[domain.Message]()
+    try:
+        found = await room.search(asker, words)
+    except Unacceptable as refusal:
+        error = str(refusal)
+    context = views.search(scene, guest, words, found, error)
+    return Template(page, context=context, status_code=422 if error else 200)
+
+
+async def _home(
+    guest: Guest | None,
+    directory: DurableObjectNamespace[RoomDirectory],
+    inboxes: DurableObjectNamespace[UserInbox],
+    *,
+    status: int = 200,
+    **form: str,
+) -> Template:
+    listings = await directory.get_by_name(THE_ONE).rooms()
+    unread = await inboxes.get_by_name(guest.id).rooms() if guest else []
+    context = views.home(guest, listings, unread, **form)
+    return Template("chat/home.html", context=context, status_code=status)

@@ -1,0 +1,168 @@
+"""Whom a room knows: what they have read, and what they may not do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.chat.domain import MOST_KNOWN, MOST_READERS, MOST_UNREAD, Person, Reader
+from apps.chat.store.rows import moment
+from runtime import SqlStorage
+
+SEEN_AGAIN_SECONDS = 3600  # a visit sooner after the last one isn't noted
+
+
+@dataclass(frozen=True, slots=True)
+class Sanction:
+    """What somebody may not do."""
+
+    muted_until: datetime | None = None
+    is_banned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much is new for somebody, which their inbox doesn't know yet."""
+
+    person_id: str
+    unread: int
+    mentions: int
+
+
+def meet(sql: SqlStorage, person: Person, read_up_to: int) -> None:
+    """Know somebody from now on. Whoever is new has nothing to read after `read_up_to`."""
+    known = sql.exec(
+        "SELECT name, seen_at > unixepoch('subsec') - ? AS is_recent FROM members WHERE id = ?",
+        SEEN_AGAIN_SECONDS,
+        person.id,
+    ).next()
+    if known is not None and known == {"name": person.name, "is_recent": True}:
+        return
+    sql.exec(
+        "INSERT INTO members (id, name, seen_at, read_up_to, shown_up_to) "
+        "VALUES (?1, ?2, unixepoch('subsec'), ?3, ?3) "
+        "ON CONFLICT DO UPDATE SET name = excluded.name, seen_at = excluded.seen_at",
+        person.id,
+        person.name,
+        read_up_to,
+    )
+    if known is None:
+        sql.exec(
+            "DELETE FROM members WHERE id IN "
+            "(SELECT id FROM members ORDER BY seen_at DESC LIMIT -1 OFFSET ?)",
+            MOST_KNOWN,
+        )
+
+
+def forget(sql: SqlStorage, person: Person) -> None:
+    """Know somebody no longer."""
+    sql.exec("DELETE FROM members WHERE id = ?", person.id)
+
+
+def known(sql: SqlStorage) -> list[Person]:
+    """Return whom the room knows."""
+    return sql.exec("SELECT id, name FROM members ORDER BY id", row=Person).to_array()
+
+
+def known_as(sql: SqlStorage, id: str) -> Person | None:
+    """Return somebody whom the room knows, or has sanctioned, by their id."""
+    return sql.exec(
+        "SELECT id, name FROM members WHERE id = ?1 "
+        "UNION ALL SELECT id, name FROM sanctions WHERE id = ?1 LIMIT 1",
+        id,
+        row=Person,
+    ).next()
+
+
+# What they have read.
+
+
+def read(sql: SqlStorage, person: Person, seq: int) -> bool:
+    """Note how far somebody has read. Returns whether that is further than before."""
+    changed = sql.exec(
+        "UPDATE members SET read_up_to = ?1 WHERE id = ?2 AND read_up_to < ?1 RETURNING id",
+        seq,
+        person.id,
+    ).next()
+    if changed is not None:
+        sql.exec("DELETE FROM mentioned WHERE person_id = ? AND seq <= ?", person.id, seq)
+    return changed is not None
+
+
+def read_up_to(sql: SqlStorage, person: Person) -> int | None:
+    """Return how far somebody has read; None for whoever isn't known."""
+    row = sql.exec("SELECT read_up_to FROM members WHERE id = ?", person.id).next()
+    return None if row is None else int(row["read_up_to"])
+
+
+def mention(sql: SqlStorage, people: tuple[Person, ...], seq: int) -> None:
+    """Note who is named in a message."""
+    for person in people:
+        sql.exec("INSERT OR IGNORE INTO mentioned VALUES (?, ?)", person.id, seq)
+
+
+def readers(sql: SqlStorage) -> tuple[Reader, ...]:
+    """Return who has read how far, those first who have come last."""
+    rows = sql.exec(
+        "SELECT id, name, read_up_to FROM members ORDER BY seen_at DESC, id LIMIT ?", MOST_READERS
+    )
+    return tuple(Reader(Person(row["id"], row["name"]), row["read_up_to"]) for row in rows)
+
+
+def take_reading(sql: SqlStorage) -> bool:
+    """Whether anybody has read on since this was asked last."""
+    changed = sql.exec(
+        "UPDATE members SET shown_up_to = read_up_to WHERE shown_up_to != read_up_to RETURNING id"
+    )
+    return bool(changed.to_array())
+
+
+def take_waiting(sql: SqlStorage, last: int, limit: int) -> list[Waiting]:
+    """Return for whom something is new, or isn't any more, since this was asked last.
+
+    Args:
+        last: The newest message's number.
+        limit: How many people at most.
+    """
+    unread = f"min({MOST_UNREAD}, ?1 - read_up_to)"
+    mentions = "(SELECT count(*) FROM mentioned WHERE person_id = members.id)"
+    return sql.exec(
+        f"UPDATE members SET told_unread = {unread}, told_mentions = {mentions} WHERE id IN "
+        f"(SELECT id FROM members WHERE told_unread != {unread} OR told_mentions != {mentions} "
+        "LIMIT ?2) RETURNING id AS person_id, told_unread AS unread, told_mentions AS mentions",
+        last,
+        limit,
+        row=Waiting,
+    ).to_array()
+
+
+# What they may not do.
+
+
+def sanction(sql: SqlStorage, id: str) -> Sanction:
+    """Return what somebody may not do."""
+    row = sql.exec("SELECT muted_until, is_banned FROM sanctions WHERE id = ?", id).next()
+    if row is None:
+        return Sanction()
+    until = row["muted_until"]
+    return Sanction(None if until is None else moment(until), bool(row["is_banned"]))
+
+
+def sanctioned(sql: SqlStorage) -> list[Person]:
+    """Return who is banned, or was muted."""
+    return sql.exec("SELECT id, name FROM sanctions ORDER BY name, id", row=Person).to_array()
+
+
+def set_sanction(sql: SqlStorage, person: Person, sanction: Sanction) -> None:
+    """Set what somebody may not do from now on."""
+    if sanction == Sanction():
+        sql.exec("DELETE FROM sanctions WHERE id = ?", person.id)
+        return
+    until = sanction.muted_until
+    sql.exec(
+        "REPLACE INTO sanctions (id, name, muted_until, is_banned) VALUES (?, ?, ?, ?)",
+        person.id,
+        person.name,
+        None if until is None else until.timestamp(),
+        sanction.is_banned,
+    )
