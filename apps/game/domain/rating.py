@@ -26,16 +26,18 @@ class Rating:
     def __str__(self) -> str:
         return f"{self.value:.0f}{'?' if self.is_provisional else ''}"
 
-    def after(self, opponent: Rating, score: float) -> Rating:
-        """Return the rating after a match.
+    def after(self, *games: tuple[Rating, float]) -> Rating:
+        """Return the rating after some games.
 
         Args:
-            opponent: As it was when the match began.
-            score: 1 for a win, 0.5 for a draw, 0 for a loss.
+            games: The opponent of each, as they were before, and the score: 1 for a win, 0.5 for
+                a draw, 0 for a loss.
         """
-        g = 1 / math.sqrt(1 + 3 * (_Q * opponent.deviation / math.pi) ** 2)
-        expected = 1 / (1 + 10 ** (-g * (self.value - opponent.value) / 400))
-        certainty = (_Q * g) ** 2 * expected * (1 - expected) + 1 / self.deviation**2
-        value = self.value + _Q / certainty * g * (score - expected)
-        deviation = math.sqrt(1 / certainty)
-        return Rating(value, min(MOST_DEVIATION, max(LEAST_DEVIATION, deviation)))
+        gain, information = 0.0, 1 / self.deviation**2
+        for opponent, score in games:
+            g = 1 / math.sqrt(1 + 3 * (_Q * opponent.deviation / math.pi) ** 2)
+            expected = 1 / (1 + 10 ** (-g * (self.value - opponent.value) / 400))
+            gain += g * (score - expected)
+            information += (_Q * g) ** 2 * expected * (1 - expected)
+        deviation = min(MOST_DEVIATION, max(LEAST_DEVIATION, 1 / math.sqrt(information)))
+        return Rating(self.value + _Q / information * gain, deviation)

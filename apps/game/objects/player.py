@@ -45,4 +45,4 @@ class Player(DurableObject[Env]):
         score = SCORES.get(record.score or "")
         if score is not None and record.opponent_rating is not None:
             before = store.ratings(sql).get(record.game, Rating())
-            store.rate(sql, record.game, before.after(record.opponent_rating, score))
+            store.rate(sql, record.game, before.after((record.opponent_rating, score)))

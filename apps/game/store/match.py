@@ -47,7 +47,7 @@ def load(sql: SqlStorage) -> tuple[int, Match[Any, Any]] | None:
         (_, opened), *later = log(sql)
         match = begin(opened)  # type: ignore[arg-type]  # a log begins with that
     else:
-        match = _adapters(row["game"])[1].validate_json(found["match"])
+        match = adapters(row["game"])[1].validate_json(found["match"])
         later = log(sql, after=found["seq"])
     return row["seq"], reduce(evolve, (event for _, event in later), match)
 
@@ -55,7 +55,7 @@ def load(sql: SqlStorage) -> tuple[int, Match[Any, Any]] | None:
 def log(sql: SqlStorage, *, after: int = 0) -> list[Numbered]:
     """Return the events after a number, oldest first."""
     rows = sql.exec("SELECT seq, game, event FROM log WHERE seq > ? ORDER BY seq", after)
-    return [(row["seq"], _adapters(row["game"])[0].validate_json(row["event"])) for row in rows]
+    return [(row["seq"], adapters(row["game"])[0].validate_json(row["event"])) for row in rows]
 
 
 def append(
@@ -68,7 +68,7 @@ def append(
     """
     for event in events:
         match = begin(event) if match is None else evolve(match, event)  # type: ignore[arg-type]
-        event_type, match_type = _adapters(match.rules.name)
+        event_type, match_type = adapters(match.rules.name)
         seq += 1
         text = event_type.dump_json(event).decode()
         sql.exec("INSERT INTO log VALUES (?, ?, ?)", seq, match.rules.name, text)
@@ -102,13 +102,13 @@ def all_gone_at(sql: SqlStorage, now: float) -> None:
     sql.exec("UPDATE presence SET gone_since = ? WHERE gone_since IS NOT NULL", now)
 
 
-def _adapters(game: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+def adapters(game: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+    """Return what reads and writes the events of a match of that game, and a match."""
     rules = GAMES[game]
     return _adapters_of(rules.position_type, rules.event_type)
 
 
 @cache
 def _adapters_of(position: Any, event: Any) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
-    """Return what reads and writes a match's events, and a match."""
     events = Annotated[Event[event], Field(discriminator="kind")]
     return TypeAdapter(events), TypeAdapter(Match[position, event])

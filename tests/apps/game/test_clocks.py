@@ -131,7 +131,7 @@ async def test_time_on_the_way_is_given_back_within_bounds(table: Table) -> None
         who, ply = ("ada", "bob")[view.to_move[0]], view.ply
         before = view.seats[view.to_move[0]].left
         after = await table.match.move(who, ply, "34"[view.to_move[0]], took)
-        return round(before + 2 - after.seats[view.to_move[0]].left, 2)
+        return float(round(before + 2 - after.seats[view.to_move[0]].left, 2))
 
     assert await move_after(3.0, 2.8) == 2.8  # 0.2 s on the way
     assert await move_after(3.0, None) == 3.0
