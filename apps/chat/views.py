@@ -1,4 +1,4 @@
-"""From values to HTML: the room's fragments, for the page, the answers and every push."""
+"""From values to HTML: the fragments and pages of the chat, for answers and every push."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 
 from apps import pages
 from apps.chat.domain import (
+    MAX_SEARCH,
     MAX_TEXT,
+    MAX_TITLE,
+    REACTIONS,
+    SLOW_CHOICES,
     About,
     Closeup,
     Happening,
@@ -24,97 +28,21 @@ from apps.chat.domain import (
 )
 from apps.identity import Guest
 
-# Pages.
+# A message is in pages, answers and pushes, which give its template the message and nothing else.
+pages.environment.globals["parts"] = parts
 
+Context = dict[str, Any]
 
-def home(
-    guest: Guest | None,
-    listings: Sequence[Listing],
-    unread: Sequence[Unread],
-    *,
-    name: str = "",
-    room: str = "",
-    error: str = "",
-) -> dict[str, Any]:
-    """Return what the chat's home shows: a form, what is new for the guest, and all rooms."""
-    return {
-        "guest": guest,
-        "rooms": [listing.room for listing in listings],
-        "unread": unread,
-        "name": name or (guest.name if guest else ""),
-        "room": room,
-        "error": error,
-    }
-
-
-def room(
-    scene: Scene,
-    guest: Guest,
-    client_id: str,
-    *,
-    text: str = "",
-    notice: str = "",
-    has_strip: bool = False,
-) -> dict[str, Any]:
-    """Return what the room's page shows. The next message sent from it has `client_id`.
-
-    Args:
-        text: What the guest has written, if the page is shown because it was refused.
-        notice: Why it was.
-        has_strip: Whether to show what goes on behind the room.
-    """
-    return {
-        "scene": scene,
-        "room": scene.room,
-        "guest": guest,
-        "messages": scene.messages,
-        "visitors": with_reader(scene.visitors, Person(guest.id, guest.name)),
-        "cursor": scene.cursor,
-        "max_text": MAX_TEXT,
-        "client_id": client_id,
-        "text": text,
-        "notice": notice,
-        "has_strip": has_strip,
-    }
-
-
-def older(scene: Scene, guest: Guest) -> dict[str, Any]:
-    """Return what a page of older messages shows."""
-    return {"scene": scene, "messages": scene.messages, "guest": guest}
-
-
-def message(closeup: Closeup, guest: Guest) -> dict[str, Any]:
-    """Return what the page of one message shows, with what the guest may do to it."""
-    return {"closeup": closeup, "message": closeup.message, "guest": guest}
-
-
-def search(
-    scene: Scene, guest: Guest, words: str, messages: Sequence[Message], error: str = ""
-) -> dict[str, Any]:
-    """Return what the page of a search in a room shows."""
-    return {"scene": scene, "guest": guest, "words": words, "messages": messages, "error": error}
-
-
-def about(about: About, guest: Guest) -> dict[str, Any]:
-    """Return what the page about a room shows."""
-    return {"about": about, "scene": about.scene, "guest": guest}
-
-
-def strip(room: str, happening: Happening) -> dict[str, Any]:
-    """Return what is shown of what goes on behind a room."""
-    return {"room": room, "happening": happening}
-
-
-# Pushes. Each has a key, so that one that comes twice does no harm.
+# Pushes. Each may come twice, and says by an id where it belongs.
 
 
 def new_message(message: Message, cursor: str) -> str:
-    """Return a push that puts a message into its place; doing it twice does no harm."""
+    """Return a push that puts a message into its place."""
     return pages.render("chat/_new_message.html", message=message, cursor=cursor)
 
 
 def changed_message(message: Message, cursor: str) -> str:
-    """Return a push that shows a message as it is now, where it is shown."""
+    """Return a push that shows a message as it is now, where it is shown at all."""
     return pages.render("chat/_changed_message.html", message=message, cursor=cursor)
 
 
@@ -129,38 +57,159 @@ def people(visitors: Sequence[Visitor]) -> str:
 
 
 def pins(pins: Sequence[Message], cursor: str) -> str:
-    """Return a push that replaces the pinned messages."""
+    """Return a push that replaces the line of what is pinned."""
     return pages.render("chat/_new_pins.html", pins=pins, cursor=cursor)
 
 
 def rules(rules: Rules, cursor: str) -> str:
-    """Return a push that says what holds for everybody from now on."""
+    """Return a push that says how fast people may speak."""
     return pages.render("chat/_new_rules.html", rules=rules, cursor=cursor)
 
 
 def readers(readers: Sequence[Reader]) -> str:
-    """Return a push that says who has read how far."""
+    """Return a push that says how far everybody has read."""
     return pages.render("chat/_new_readers.html", readers=readers)
 
 
 def typing(person: Person) -> str:
-    """Return a push that says that somebody is typing."""
+    """Return a push that says of somebody that they type. The page forgets it by itself."""
     return pages.render("chat/_typing.html", person=person)
 
 
 def notice(sentence: str) -> str:
-    """Return a push that says something to one person."""
+    """Return a push that tells somebody something at once."""
     return pages.render("chat/_new_notice.html", notice=sentence)
 
 
 def turned_away(sentence: str) -> str:
-    """Return a push that says why no other will come."""
-    return pages.render("chat/_new_notice.html", notice=sentence)
+    """Return a push that tells somebody why their connection is about to end."""
+    return pages.render("chat/_turned_away.html", notice=sentence)
 
 
 def inbox(unread: Sequence[Unread]) -> str:
-    """Return a push that replaces what is new for somebody, on the chat's home."""
+    """Return a push that replaces somebody's list of rooms."""
     return pages.render("chat/_new_inbox.html", unread=unread)
 
 
-pages.environment.globals["parts"] = parts
+# Pages.
+
+
+def home(
+    guest: Guest | None,
+    listings: Sequence[Listing],
+    unread: Sequence[Unread],
+    *,
+    name: str = "",
+    room: str = "",
+    error: str = "",
+) -> Context:
+    """Return what the page with all rooms shows. `name` and `room` are what was refused."""
+    known = {entry.room for entry in unread}
+    return {
+        "guest": guest,
+        "unread": unread,
+        "listings": [listing for listing in listings if listing.room not in known],
+        "name": name,
+        "room": room,
+        "error": error,
+        "max_title": MAX_TITLE,
+    }
+
+
+def room(
+    scene: Scene,
+    guest: Guest,
+    client_id: str,
+    *,
+    text: str = "",
+    notice: str = "",
+    has_strip: bool = False,
+) -> Context:
+    """Return what a room's page shows.
+
+    Args:
+        client_id: Of the next message that is sent from the page.
+        text: What was to be said, and was refused, for the reason in `notice`.
+        has_strip: Whether to show what goes on behind the room.
+    """
+    return {
+        "scene": scene,
+        "guest": guest,
+        "messages": scene.messages,
+        "visitors": with_reader(scene.visitors, Person(guest.id, guest.name)),
+        "pins": scene.pins,
+        "rules": scene.rules,
+        "readers": scene.readers,
+        "first_unread": _first_unread(scene),
+        "max_text": MAX_TEXT,
+        "client_id": client_id,
+        "text": text,
+        "notice": notice,
+        "has_strip": has_strip,
+    }
+
+
+def older(scene: Scene, guest: Guest) -> Context:
+    """Return what is put before, or behind, the messages that a page shows already."""
+    return {"scene": scene, "messages": scene.messages, "guest": guest}
+
+
+def message(closeup: Closeup, guest: Guest) -> Context:
+    """Return what a message's page shows: all that its reader may do with it."""
+    mine = {
+        reaction.kind
+        for reaction in closeup.message.reactions
+        if any(person.id == guest.id for person in reaction.people)
+    }
+    return {
+        "room": closeup.room,
+        "title": closeup.title,
+        "message": closeup.message,
+        "readers": closeup.readers,
+        "may": closeup.may,
+        "reactions": [(kind, emoji, kind in mine) for kind, emoji in REACTIONS.items()],
+        "guest": guest,
+    }
+
+
+def search(
+    scene: Scene, guest: Guest, words: str, messages: Sequence[Message], error: str = ""
+) -> Context:
+    """Return what the page that searches a room shows."""
+    return {
+        "room": scene.room,
+        "title": scene.title,
+        "words": words,
+        "messages": messages,
+        "error": error,
+        "guest": guest,
+        "max_search": MAX_SEARCH,
+    }
+
+
+def about(about: About, guest: Guest) -> Context:
+    """Return what the page about a room shows; to its creator, what they can do there."""
+    scene = about.scene
+    return {
+        "scene": scene,
+        "room": scene.room,
+        "title": scene.title,
+        "standings": about.standings,
+        "audit": about.audit,
+        "here_now": {visitor.person.id for visitor in scene.visitors},
+        "slow_choices": SLOW_CHOICES,
+        "guest": guest,
+    }
+
+
+def strip(room: str, happening: Happening) -> Context:
+    """Return what the strip shows: what goes on behind a room."""
+    return {"room": room, "happening": happening}
+
+
+def _first_unread(scene: Scene) -> int | None:
+    """Return the message above which the line goes; None for whoever has read all, or nothing."""
+    if not scene.me.read_up_to or not scene.me.unread:
+        return None
+    new = (each.seq for each in scene.messages if each.seq > scene.me.read_up_to)
+    return next(new, None)

@@ -1,5 +1,5 @@
 // The text box: Enter sends, and it grows with its text, says when that is too long, and keeps it
-// when the page is loaded again.
+// until it is sent, even if the window is closed.
 
 const form = document.getElementById("composer");
 const { text } = form.elements;
@@ -14,12 +14,15 @@ function fit() {
   text.style.blockSize = `${text.scrollHeight + 2}px`; // and its border
 }
 
-text.addEventListener("input", fit);
-text.addEventListener("input", () => sessionStorage.setItem(draft, text.value));
+text.addEventListener("input", () => {
+  fit();
+  if (text.value) localStorage.setItem(draft, text.value);
+  else localStorage.removeItem(draft);
+});
 
 text.addEventListener("keydown", (event) => {
   const isComposing = event.isComposing || event.keyCode === 229; // Safari has only the latter
-  if (event.key !== "Enter" || event.shiftKey || isComposing) return;
+  if (event.key !== "Enter" || event.shiftKey || isComposing || event.defaultPrevented) return;
   event.preventDefault();
   if (text.value.trim()) form.requestSubmit();
 });
@@ -27,6 +30,6 @@ text.addEventListener("keydown", (event) => {
 // Focus, and with it a phone's keyboard, stays where it is.
 form.querySelector("button").addEventListener("mousedown", (event) => event.preventDefault());
 
-text.value ||= sessionStorage.getItem(draft) ?? "";
+text.value ||= localStorage.getItem(draft) ?? "";
 fit();
 if (matchMedia("(hover: hover)").matches) text.focus(); // it would open a phone's keyboard

@@ -49,5 +49,9 @@ log.addEventListener("htmx:ws:close", ({ detail: { code, reason } }) => {
   }
 });
 
+document.addEventListener("tell", ({ detail }) => {
+  if (connection?.socket?.readyState === WebSocket.OPEN) connection.socket.send(detail);
+});
+
 addEventListener("online", reconnect);
 addEventListener("pageshow", ({ persisted }) => { if (persisted) reconnect(); });

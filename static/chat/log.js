@@ -1,58 +1,55 @@
 // Keeps the newest message in view for whoever reads at the end, and moves nobody else.
 
 const NEAR = 100; // pixels from the end that still count as being there
-const MOST = 300; // messages in the page
-const TRIM_AFTER = 250; // milliseconds, so that what comes and what goes aren't in one frame
 
 const log = document.getElementById("log");
 const list = document.getElementById("messages");
+const outgoing = document.getElementById("outgoing");
+const newer = document.getElementById("newer"); // has a link while the page doesn't show the end
 const newest = document.getElementById("newest");
 let isAtEnd = true;
-let trimming;
+let count = 0; // of messages that have come below what is in view
 
 function goToEnd() {
   log.scrollTop = log.scrollHeight;
 }
 
-function arriveAtEnd() {
-  newest.hidden = true;
-  clearTimeout(trimming);
-  trimming = setTimeout(trim, TRIM_AFTER);
+function look() {
+  isAtEnd = !newer.firstElementChild && log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
+  log.classList.toggle("at-end", isAtEnd);
+  if (isAtEnd) count = 0;
+  newest.hidden = isAtEnd || !(count || newer.firstElementChild);
+  newest.textContent = count ? `↓ ${count} new` : "↓ To the newest";
 }
 
-function trim() {
-  const tooMany = list.childElementCount - MOST;
-  if (!isAtEnd || tooMany <= 0) return;
-  const fromEnd = log.scrollHeight - log.scrollTop;
-  for (const message of [...list.children].slice(0, tooMany)) message.remove();
-  log.scrollTop = log.scrollHeight - fromEnd;
-}
-
-log.addEventListener("scroll", () => {
-  isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
-  if (isAtEnd) arriveAtEnd();
-}, { passive: true });
+log.addEventListener("scroll", look, { passive: true });
 
 // The log shrinks when the composer grows or a phone's keyboard opens.
 new ResizeObserver(() => { if (isAtEnd) goToEnd(); }).observe(log);
 
 new MutationObserver((changes) => {
-  const hasNewest = changes.some(({ addedNodes }) => [...addedNodes].includes(list.lastElementChild));
-  if (isAtEnd) {
-    goToEnd();
-    arriveAtEnd();
-  } else if (hasNewest) newest.hidden = false;
+  const added = changes.flatMap(({ addedNodes }) => [...addedNodes]);
+  if (isAtEnd) goToEnd();
+  else count += added.includes(list.lastElementChild);
+  look();
 }).observe(list, { childList: true });
 
 // Whoever says something wants to see it.
-document.addEventListener("htmx:after:swap", ({ target, detail }) => {
-  if (target.id === "composer" && detail.ctx.response.raw.ok) goToEnd();
-});
+new MutationObserver((changes) => {
+  if (changes.some(({ addedNodes }) => addedNodes.length)) goToEnd();
+}).observe(outgoing, { childList: true });
+
+// What has come stays out of a page that shows something from long ago.
+document.addEventListener("log:elsewhere", () => { count += 1; look(); });
 
 newest.addEventListener("mousedown", (event) => event.preventDefault()); // focus stays in the composer
 newest.addEventListener("click", () => {
+  if (newer.firstElementChild) { location.assign(location.pathname); return; }
   goToEnd();
   if (document.activeElement === newest) log.focus({ preventScroll: true });
 });
 
-goToEnd();
+const target = location.hash && document.querySelector(`${location.hash}[data-seq]`);
+if (target) target.scrollIntoView({ block: "center" });
+else goToEnd();
+look();

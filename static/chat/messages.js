@@ -2,27 +2,35 @@
 
 const log = document.getElementById("log");
 const list = document.getElementById("messages");
-const mine = `[data-person-id="${CSS.escape(log.dataset.guestId)}"]`;
+const { guestId } = log.dataset;
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
 const MANY = 10; // more at once than anybody wants to have read out
 
+const has = (ids, id) => ids?.split(" ").includes(id) ?? false;
+
 function fit(root) {
-  for (const own of root.querySelectorAll(mine)) own.classList.add("own");
+  for (const own of root.querySelectorAll(`[data-person-id="${CSS.escape(guestId)}"]`)) own.classList.add("own");
+  for (const chip of root.querySelectorAll(".chip")) chip.ariaPressed = has(chip.dataset.people, guestId);
+  for (const mention of root.querySelectorAll("[data-mentions]")) {
+    mention.classList.toggle("to-me", has(mention.dataset.mentions, guestId));
+  }
   for (const time of root.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);
     time.textContent = clock.format(moment);
-    time.parentElement.dataset.day = calendar.format(moment);
+    time.title = calendar.format(moment);
   }
 }
 
 function group() {
   let before;
-  for (const { dataset, classList } of list.children) {
-    const isNewDay = dataset.day !== before?.day;
-    classList.toggle("new-day", isNewDay);
-    classList.toggle("continued", !isNewDay && dataset.personId === before.personId);
-    before = dataset;
+  for (const message of list.children) {
+    const { classList, dataset: { personId, kind } } = message;
+    const day = message.querySelector("time").title;
+    message.dataset.day = day;
+    classList.toggle("new-day", day !== before?.day);
+    classList.toggle("continued", day === before?.day && personId === before.personId && kind !== "system");
+    before = kind === "system" ? { day } : { day, personId };
   }
 }
 
@@ -38,7 +46,7 @@ document.addEventListener("htmx:before:swap", ({ detail }) => {
   for (const { fragment, swapSpec } of detail.tasks) {
     fit(fragment);
     if (swapSpec.style === "upsert") dropShown(fragment);
-    count += fragment.childElementCount;
+    count += fragment.querySelectorAll("[data-seq]").length;
   }
   if (count > MANY) {
     log.ariaLive = "off";

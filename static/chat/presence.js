@@ -14,7 +14,7 @@ function address() {
 }
 
 function tell() {
-  if (connection.socket?.readyState === WebSocket.OPEN) connection.socket.send(isAway ? "away" : "here");
+  document.dispatchEvent(new CustomEvent("tell", { detail: isAway ? "away" : "here" }));
 }
 
 function become(away) {

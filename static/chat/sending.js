@@ -1,58 +1,54 @@
-// Clears from the text box what has arrived, and keeps what hasn't for another try.
+// Shows at once what is said, below the log, until it has arrived. It outlives the window.
 
 const form = document.getElementById("composer");
-const { text, client_id: clientId } = form.elements;
-let sent = null; // the text that clientId stands for, from its first try until it has arrived
-let isMoreToSend = false; // somebody who types fast has sent again meanwhile
+const list = document.getElementById("messages");
+const outgoing = document.getElementById("outgoing");
+const newer = document.getElementById("newer");
+const { text } = form.elements;
+const kept = `unsent in ${location.pathname}: `; // and its id
 
 function newId() {
   if (crypto.randomUUID) return crypto.randomUUID(); // only in pages that came by HTTPS
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(36)).join("");
 }
 
-function notify(sentence) {
-  document.getElementById("notice").textContent = sentence;
+function show(id, words) {
+  const row = document.getElementById("pending").content.cloneNode(true).firstElementChild;
+  const fields = row.querySelector("form").elements;
+  row.dataset.clientId = id;
+  row.querySelector("p").textContent = words;
+  fields.client_id.value = id;
+  fields.text.value = words;
+  fields.discard.addEventListener("click", () => { drop(row); text.focus(); });
+  outgoing.append(row);
+  htmx.process(row);
 }
+
+function drop(row) {
+  localStorage.removeItem(kept + row.dataset.clientId);
+  row.remove();
+}
+
+form.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || newer.firstElementChild) return; // the page shows something from long ago: go to the end
+  event.preventDefault();
+  const [id, words] = [newId(), text.value.trim()];
+  localStorage.setItem(kept + id, words);
+  text.value = "";
+  text.dispatchEvent(new Event("input"));
+  show(id, words);
+});
 
 // What the log shows has arrived, and nothing else has, whatever an answer says.
-function clearIfArrived() {
-  if (sent === null || !document.querySelector(`#messages [data-client-id="${clientId.value}"]`)) return;
-  if (text.value.startsWith(sent)) text.value = text.value.slice(sent.length).trimStart();
-  text.dispatchEvent(new Event("input"));
-  clientId.value = newId();
-  sent = null;
-  notify("");
-  if (form.contains(document.activeElement)) text.focus();
+function clear() {
+  for (const row of [...outgoing.children]) {
+    if (list.querySelector(`[data-client-id="${row.dataset.clientId}"]`)) drop(row);
+  }
 }
 
-// In the capturing phase: htmx, which comes later, drops what is sent while it waits for an answer.
-form.addEventListener("submit", () => {
-  isMoreToSend = form.matches(".htmx-request");
-}, { capture: true });
+new MutationObserver(clear).observe(list, { childList: true });
 
-form.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
-  notify("");
-  // The same text again is a retry, which the room recognises. Another one is another message.
-  if (sent !== null && sent !== text.value) clientId.value = newId();
-  ctx.request.body.set("client_id", clientId.value);
-  sent = text.value;
-});
-
-form.addEventListener("htmx:finally:request", ({ detail: { ctx: { response } } }) => {
-  clearIfArrived();
-  if (sent === null && isMoreToSend && text.value.trim()) setTimeout(() => form.requestSubmit());
-  if (sent === null || response?.status === 422) return; // which brings its own words
-  const why = response && !response.raw.ok ? `the server said ${response.status}` : "no connection";
-  notify(response?.status === 401
-    ? "Not sent: you have no name any more. Copy your text, and reload the page."
-    : `Not sent: ${why}. Your text is kept, send it again.`);
-});
-
-document.addEventListener("connection:open", () => {
-  if (sent !== null && !form.matches(".htmx-request")) notify("Connected again. Your text is kept, send it.");
-});
-
-// An answer may get lost, and its message still come by the socket.
-document.addEventListener("htmx:after:swap", () => {
-  if (!form.matches(".htmx-request")) clearIfArrived();
-});
+for (const [key, words] of Object.entries(localStorage)) {
+  if (key.startsWith(kept)) show(key.slice(kept.length), words);
+}
+clear();
