@@ -1,0 +1,1 @@
+"""Booking: seats sold live to a crowd, never twice."""

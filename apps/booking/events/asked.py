@@ -1,0 +1,148 @@
+"""What programs send."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from apps.booking.domain import house as facts
+from apps.booking.domain.hold import MAX_SEATS
+from apps.booking.domain.house import check_slug
+from apps.booking.domain.payment import Card
+from apps.booking.domain.refusals import Unfit
+
+
+def _slug(text: str) -> str:
+    try:
+        return check_slug(text)
+    except Unfit as refusal:
+        raise ValueError(str(refusal)) from refusal
+
+
+def _title(text: str) -> str:
+    title = " ".join(text.split())
+    if not title or not title.isprintable():
+        raise ValueError("a title needs some text, in characters that people can read")
+    return title
+
+
+Slug = Annotated[str, Field(max_length=facts.MAX_SLUG), AfterValidator(_slug)]
+Title = Annotated[str, Field(max_length=facts.MAX_TITLE), AfterValidator(_title)]
+Cents = Annotated[int, Field(ge=0, le=facts.MAX_CENTS)]
+Count = Annotated[int, Field(ge=1, le=MAX_SEATS)]
+SeatName = Annotated[str, Field(pattern=r"^[A-Z]{1,2}[1-9][0-9]{0,2}$")]
+Code = Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,20}$")]
+PerPerson = Annotated[int, Field(ge=0, le=facts.MAX_PER_PERSON)]
+PerSecond = Annotated[int, Field(ge=0, le=facts.MAX_PER_SECOND)]
+
+
+class Body(BaseModel):
+    """Base of all of them: immutable, and unknown fields are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewTier(Body):
+    """Rows that cost the same."""
+
+    name: Annotated[str, Field(min_length=1, max_length=30)]
+    first_row: Annotated[int, Field(ge=1, le=facts.MAX_ROWS)]
+    """From 1, in front."""
+    last_row: Annotated[int, Field(ge=1, le=facts.MAX_ROWS)]
+    price: Cents
+
+
+Tiers = Annotated[list[NewTier], Field(min_length=1, max_length=facts.MAX_TIERS)]
+
+
+class NewEvent(Body):
+    """Make an event. Its seats are called A1, A2 and so on, from the front."""
+
+    slug: Slug
+    """What its address ends in."""
+    title: Title
+    rows: Annotated[int, Field(ge=1, le=facts.MAX_ROWS)]
+    seats_per_row: Annotated[int, Field(ge=1, le=facts.MAX_SEATS_PER_ROW)]
+    price: Cents
+    """Of each seat."""
+    starts_at: AwareDatetime | None = None
+    """In 30 days, by default."""
+    per_person: PerPerson = 0
+    """How many seats somebody may have; 0 for no limit."""
+
+
+class ChangeEvent(Body):
+    """Change an event. What isn't named stays."""
+
+    title: Title | None = None
+    starts_at: AwareDatetime | None = None
+    is_open: bool | None = None
+    """Whether seats are sold."""
+    per_person: PerPerson | None = None
+    per_second: PerSecond | None = None
+    """How many people the waiting room lets in each second; 0 for no waiting room."""
+    price: Cents | None = None
+    """Of every seat; instead of `tiers`."""
+    tiers: Tiers | None = None
+    """Of two that speak of a row the later one counts."""
+
+    @model_validator(mode="after")
+    def _has_one_price(self) -> Self:
+        if self.price is not None and self.tiers is not None:
+            raise ValueError("give either price or tiers, not both")
+        return self
+
+
+class NewHold(Body):
+    """Hold seats: the ones that you name, or the best ones together."""
+
+    seats: Annotated[list[SeatName], Field(min_length=1, max_length=MAX_SEATS)] | None = None
+    best: Count | None = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        if (self.seats is None) == (self.best is None):
+            raise ValueError("give either seats or best")
+        return self
+
+
+class Confirm(Body):
+    """Pay for seats."""
+
+    card: Card = Card.GOOD
+    total: Annotated[int, Field(ge=0)] | None = None
+    """What you believe they cost. If they cost something else, nothing is paid."""
+
+
+class Redeem(Body):
+    """Use a voucher."""
+
+    code: Code
+
+
+class NewVoucher(Body):
+    """Make a voucher."""
+
+    code: Code
+    percent: Annotated[int, Field(ge=1, le=100)]
+    uses: Annotated[int, Field(ge=1, le=100_000)] = 1
+
+
+class TakeOver(Body):
+    """Take over seats that somebody shares."""
+
+    share: Annotated[str, Field(min_length=1, max_length=20)]
+    seats: Annotated[list[SeatName], Field(min_length=1, max_length=MAX_SEATS)]
+
+
+class Wait(Body):
+    """Wait for seats together."""
+
+    seats: Annotated[int, Field(ge=1, le=20)] = 1
+
+
+class PaymentAnswer(Body):
+    """The provider has something to say about a payment. It is asked what."""
+
+    payment: Annotated[str, Field(min_length=1, max_length=100)]

@@ -1,0 +1,1 @@
+"""Booking's handlers: parse, call one object, render one template."""

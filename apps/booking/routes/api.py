@@ -1,0 +1,272 @@
+"""For programs: seats, holds and orders."""
+
+from typing import Any
+
+from litestar import Response, delete, get, post
+from litestar.openapi import ResponseSpec
+from litestar.params import JSONBody
+
+from apps.booking.domain.payment import sold_by
+from apps.booking.domain.refusals import Conflict, Declined, NotFound
+from apps.booking.domain.saga import AWAITS_PAYMENT
+from apps.booking.domain.sale import Paid
+from apps.booking.events.asked import (
+    Confirm,
+    NewEvent,
+    NewHold,
+    PaymentAnswer,
+    Redeem,
+    TakeOver,
+    Wait,
+)
+from apps.booking.events.told import (
+    EventListed,
+    EventSeen,
+    HoldSeen,
+    OrderSeen,
+    PlaceSeen,
+    QueueSeen,
+)
+from apps.booking.objects.env import THE_ONE
+from apps.booking.routes.given import (
+    Catalogues,
+    Customers,
+    Events,
+    IdempotencyKey,
+    KnownRequest,
+    Orders,
+    Queues,
+    Ref,
+    Slug,
+    person,
+)
+from apps.booking.routes.making import new_house
+from apps.booking.routes.problems import problems
+from apps.identity import needs_guest
+
+KNOWN: dict[str, Any] = {
+    "guards": [needs_guest],
+    "tags": ["booking"],
+    "security": [{"guest": []}],
+}
+OPEN: dict[str, Any] = {"tags": ["booking"]}
+UNKNOWN = ResponseSpec(
+    OrderSeen,
+    generate_examples=False,
+    description="Nobody knows yet whether the payment has gone through. The seats stay yours; ask "
+    "for the order later",
+)
+
+
+@get("/api/booking/events", **OPEN, responses=problems())
+async def list_events(catalogue: Catalogues) -> list[EventListed]:
+    """List the events that are still to come, the next one first."""
+    return [EventListed.of(each) for each in await catalogue.get_by_name(THE_ONE).upcoming()]
+
+
+@post("/api/booking/events", **KNOWN, responses=problems(409))
+async def create_event(
+    request: KnownRequest, data: JSONBody[NewEvent], events: Events, customers: Customers
+) -> EventSeen:
+    """Make an event, which is yours then."""
+    house = new_house(data, person(request))
+    await customers.get_by_name(house.owner.id).make_event(house.slug)
+    event = events.get_by_name(house.slug)
+    if not await event.open(house):
+        raise Conflict(f"there is an event called {house.slug!r} already")
+    return EventSeen.of(*await event.plan())
+
+
+@get("/api/booking/events/{event:str}", **OPEN, responses=problems(404))
+async def show_event(slug: Slug, events: Events) -> EventSeen:
+    """Look at an event, with how each of its seats is."""
+    return EventSeen.of(*await events.get_by_name(slug).plan())
+
+
+@post("/api/booking/events/{event:str}/holds", **KNOWN, responses=problems(404, 409, 429))
+async def hold_seats(
+    request: KnownRequest, slug: Slug, data: JSONBody[NewHold], events: Events
+) -> HoldSeen:
+    """Hold seats for ten minutes: all of them, or none."""
+    names = tuple(data.seats or ())
+    return HoldSeen.of(await events.get_by_name(slug).hold(person(request), names, data.best or 0))
+
+
+@get("/api/booking/holds/{hold:str}", **KNOWN, responses=problems(403, 404))
+async def show_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
+    """Look at a hold of yours."""
+    return HoldSeen.of(await events.get_by_name(hold_ref.slug).sale(person(request), hold_ref))
+
+
+@post(
+    "/api/booking/holds/{hold:str}/extend",
+    **KNOWN,
+    status_code=200,
+    responses=problems(403, 404, 409, 410),
+)
+async def extend_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
+    """Get five minutes more, once."""
+    return HoldSeen.of(await events.get_by_name(hold_ref.slug).extend(person(request), hold_ref))
+
+
+@post(
+    "/api/booking/holds/{hold:str}/voucher",
+    **KNOWN,
+    status_code=200,
+    responses=problems(403, 404, 409, 410),
+)
+async def use_voucher(
+    request: KnownRequest, hold_ref: Ref, data: JSONBody[Redeem], events: Events
+) -> HoldSeen:
+    """Pay less, with a voucher."""
+    event = events.get_by_name(hold_ref.slug)
+    return HoldSeen.of(await event.redeem(person(request), hold_ref, data.code))
+
+
+@post(
+    "/api/booking/holds/{hold:str}/share",
+    **KNOWN,
+    status_code=200,
+    responses=problems(403, 404, 409, 410),
+)
+async def share_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
+    """Get what lets others take over some of these seats, and pay for them themselves."""
+    return HoldSeen.of(await events.get_by_name(hold_ref.slug).share(person(request), hold_ref))
+
+
+@post("/api/booking/holds/{hold:str}/seats", **KNOWN, responses=problems(403, 404, 409, 410))
+async def take_over(
+    request: KnownRequest, hold_ref: Ref, data: JSONBody[TakeOver], events: Events
+) -> HoldSeen:
+    """Take over seats that somebody shares. They are held until the same moment."""
+    event = events.get_by_name(hold_ref.slug)
+    names = tuple(data.seats)
+    return HoldSeen.of(await event.take_over(person(request), hold_ref, data.share, names))
+
+
+@delete("/api/booking/holds/{hold:str}", **KNOWN, responses=problems(403, 404, 409, 410))
+async def release_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> None:
+    """Let seats go."""
+    await events.get_by_name(hold_ref.slug).release(person(request), hold_ref)
+
+
+@post(
+    "/api/booking/holds/{hold:str}/confirm",
+    **KNOWN,
+    status_code=200,
+    responses=problems(402, 403, 404, 409, 410) | {202: UNKNOWN},
+)
+async def confirm_hold(
+    request: KnownRequest,
+    hold_ref: Ref,
+    events: Events,
+    data: JSONBody[Confirm | None] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Any]:
+    """Pay for seats. They are yours once this has answered with 200."""
+    wish = data or Confirm()
+    paid = await events.get_by_name(hold_ref.slug).confirm(
+        person(request), hold_ref, idempotency_key or "", wish.card, wish.total
+    )
+    return confirmed(paid)
+
+
+@get("/api/booking/orders", **KNOWN, responses=problems())
+async def list_orders(request: KnownRequest, customers: Customers) -> list[OrderSeen]:
+    """List what you have bought, the newest first. It may lag behind by a second."""
+    return [
+        OrderSeen.of_order(order) for order in await customers.get_by_name(request.user.id).orders()
+    ]
+
+
+@get("/api/booking/orders/{order:str}", **KNOWN, responses=problems(403, 404))
+async def show_order(request: KnownRequest, order_ref: Ref, orders: Orders) -> OrderSeen:
+    """Look at an order of yours."""
+    return OrderSeen.of_order(await orders.get_by_name(str(order_ref)).show(person(request)))
+
+
+@post(
+    "/api/booking/orders/{order:str}/cancel",
+    **KNOWN,
+    status_code=200,
+    responses=problems(403, 404, 409),
+)
+async def cancel_order(request: KnownRequest, order_ref: Ref, orders: Orders) -> OrderSeen:
+    """Give seats back, and get back what the rules say: all until a week before, then half."""
+    return OrderSeen.of_order(await orders.get_by_name(str(order_ref)).cancel(person(request)))
+
+
+@get("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404))
+async def show_place(request: KnownRequest, slug: Slug, events: Events) -> PlaceSeen:
+    """Look at your place on the waiting list."""
+    return PlaceSeen(place=await events.get_by_name(slug).place(person(request)))
+
+
+@post("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404, 409))
+async def wait_for_seats(
+    request: KnownRequest, slug: Slug, data: JSONBody[Wait], events: Events
+) -> PlaceSeen:
+    """Wait for seats that become free. They are held for you for five minutes then."""
+    place = await events.get_by_name(slug).wait(person(request), data.seats)
+    return PlaceSeen(place=place)
+
+
+@delete("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404))
+async def stop_waiting(request: KnownRequest, slug: Slug, events: Events) -> None:
+    """Wait no longer."""
+    await events.get_by_name(slug).stop_waiting(person(request))
+
+
+@post(
+    "/api/booking/events/{event:str}/queue", **KNOWN, status_code=200, responses=problems(404, 429)
+)
+async def enter_queue(
+    request: KnownRequest, slug: Slug, events: Events, queues: Queues
+) -> QueueSeen:
+    """Come into the waiting room, and see how far you are. To come again changes nothing."""
+    await events.get_by_name(slug).place(person(request))  # raises, if there is no such event
+    place = await queues.get_by_name(slug).join(request.user.id)
+    return QueueSeen(is_in=place.is_in, before=place.before, seconds=place.seconds)
+
+
+@post("/api/booking/payments/answers", **OPEN, status_code=204, responses=problems(404))
+async def payment_answered(data: JSONBody[PaymentAnswer], events: Events) -> None:
+    """Be told by the payment provider that it has something to say.
+
+    Anybody may say so: nothing of it is believed, and the provider is asked.
+    """
+    reference, _ = sold_by(data.payment)
+    if not await events.get_by_name(reference.slug).payment_answered(data.payment):
+        raise NotFound("there is no such payment")
+
+
+def confirmed(paid: Paid) -> Response[Any]:
+    """Return the answer to whoever has paid."""
+    headers = {"Idempotent-Replayed": "true"} if paid.is_replayed else {}
+    if paid.declined:
+        raise Declined(paid.declined, is_replayed=paid.is_replayed)
+    status = 202 if paid.sale.state in AWAITS_PAYMENT else 200
+    return Response(OrderSeen.of(paid.sale), status_code=status, headers=headers)
+
+
+HANDLERS = [
+    list_events,
+    create_event,
+    show_event,
+    hold_seats,
+    show_hold,
+    extend_hold,
+    use_voucher,
+    share_hold,
+    take_over,
+    release_hold,
+    confirm_hold,
+    list_orders,
+    show_order,
+    cancel_order,
+    show_place,
+    wait_for_seats,
+    stop_waiting,
+    enter_queue,
+    payment_answered,
+]

@@ -1,0 +1,68 @@
+"""Refusals as HTTP has them: problem documents (RFC 9457), or a page for whoever accepts HTML."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.openapi import ResponseSpec
+from litestar.response import Template
+from pydantic import BaseModel
+
+from apps.booking.domain.refusals import Declined, Refusal, Taken, TooSoon
+from apps.problems import PROBLEMS, Problem
+
+PROBLEM = "application/problem+json"
+
+
+class TakenProblem(BaseModel):
+    """Seats that somebody else has, and what there is instead."""
+
+    status: int
+    title: str
+    detail: str
+    alternatives: list[str] = []
+    """Names of free seats nearby: as many as were asked for, if there are."""
+
+
+def _spec(description: str, model: type[BaseModel] = Problem) -> ResponseSpec:
+    return ResponseSpec(model, generate_examples=False, description=description, media_type=PROBLEM)
+
+
+_SPECS = {
+    402: _spec("The payment was declined; the seats are still held"),
+    403: _spec("It is somebody else's, or for organisers"),
+    404: _spec("There is no such thing"),
+    409: _spec("It isn't possible as things are", TakenProblem),
+    410: _spec("Its time is over"),
+    429: _spec("Others are before you; Retry-After says when to try again"),
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the description of answers with these statuses, beside those that all have."""
+    return PROBLEMS | {status: _SPECS[status] for status in statuses}
+
+
+def answer(request: Request[Any, Any, Any], refusal: Refusal) -> Response[Any]:
+    """Return the answer that a refusal is."""
+    status = refusal.status
+    headers = {}
+    if isinstance(refusal, TooSoon):
+        headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(refusal, Declined) and refusal.is_replayed:
+        headers["Idempotent-Replayed"] = "true"
+    problem: dict[str, Any] = {
+        "status": status,
+        "title": HTTPStatus(status).phrase,
+        "detail": str(refusal),
+    }
+    if "text/html" in request.headers.get("accept", ""):
+        return Template("error.html", context=problem, status_code=status, headers=headers)
+    if isinstance(refusal, Taken):
+        problem["alternatives"] = list(refusal.alternatives)
+    return Response(problem, status_code=status, headers=headers, media_type=PROBLEM)
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {Refusal: answer}

@@ -1,0 +1,1 @@
+"""The objects' SQL: schemas, and functions that return domain values. One noun, one file."""
