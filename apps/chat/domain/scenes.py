@@ -103,10 +103,14 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What goes on behind a room just now. None is what nobody can tell without waking it."""
+    """What goes on behind a room just now."""
 
     is_awake: bool
     why_awake: tuple[str, ...]
-    sockets: int | None
-    commits: int | None
-    gate_waits: int | None
+    sockets: int
+    commits: int
+    """Since it woke."""
+    waiting: int
+    """Events that wait for their turn."""
+    held_back: int
+    """Messages and answers that wait for the disk."""

@@ -15,8 +15,8 @@ from apps.chat.store.rows import moment
 from runtime.patterns.outbox import Letter
 
 TO_THE_DIRECTORY = "directory"
+"""Whom a letter is for, if not for the inbox of the person with this id."""
 AT_ONCE = 100  # inboxes that are told at a time
-"""What no person's id is."""
 
 
 class News(Reading):

@@ -106,7 +106,7 @@ class Speaking(RoomBase):
         if message.author.id != person.id:
             text = message.text[:AUDITED_TEXT]
             store.room.note(self._sql, person, "delete", message.author, text)
-        store.forget_pushes(self._sql, seq)
+        store.forget_pushes(self._sql)
         changed = self._change(message, domain.deleted(message, person))
         if message.is_pinned:
             self._show_pins()

@@ -10,7 +10,7 @@ from typing import Any
 from litestar import get, post
 from litestar.response import Template
 
-from apps.chat import views
+from apps.chat import domain, views
 from apps.chat.domain import Happening, NotThere, Unacceptable
 from apps.chat.objects import ChatRoom
 from apps.chat.routes.edge import Address, Asker, Form, TheRoom, TheRuntime
@@ -21,6 +21,8 @@ from runtime import Runtime, errors
 class Prank(StrEnum):
     """What may be done to a room."""
 
+    EVICT = "evict"
+    """Take it out of memory, as happens by itself after a while."""
     DROP = "drop"
     """Close one's own windows, as a bad network does."""
     RESTART = "restart"
@@ -40,6 +42,9 @@ async def play_prank(
     """Do something to the room; its creator can."""
     _check_development(the_runtime)
     match data.get("do"):
+        case Prank.EVICT:
+            domain.check_may_moderate((await the_room.scene(asker)).me)
+            the_runtime.evict(the_room)
         case Prank.DROP:
             await the_room.drop_windows(asker)
         case Prank.RESTART:
@@ -52,8 +57,15 @@ async def play_prank(
 
 def _strip(runtime: Runtime[Any], room: ChatRoom, address: str) -> Template:
     _check_development(runtime)
-    why = tuple(runtime.why_awake(room))
-    happening = Happening(bool(why), why, sockets=None, commits=None, gate_waits=None)
+    now = runtime.glimpse(room)
+    happening = Happening(
+        now.is_awake,
+        tuple(runtime.why_awake(room)),
+        now.sockets,
+        now.commits,
+        now.waiting,
+        now.held_back,
+    )
     return Template("chat/_strip.html", context=views.strip(address, happening))
 
 

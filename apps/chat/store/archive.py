@@ -21,8 +21,10 @@ CHUNK = 100  # messages in one row of the archive
 
 def is_due(sql: SqlStorage) -> bool:
     """Whether there are so many messages that some are to be archived."""
-    ends = sql.exec("SELECT min(seq) AS first, max(seq) AS last FROM messages").one()
-    return ends["last"] is not None and ends["last"] - ends["first"] + 1 >= HOT + CHUNK
+    first, last = (
+        sql.exec(f"SELECT {end}(seq) AS seq FROM messages").one()["seq"] for end in ("min", "max")
+    )
+    return last is not None and last - first + 1 >= HOT + CHUNK
 
 
 def archive_oldest(sql: SqlStorage) -> None:

@@ -145,9 +145,12 @@ def last_post_at(sql: SqlStorage, author: Person) -> datetime | None:
     return None if row["at"] is None else moment(row["at"])
 
 
-def forget_pushes(sql: SqlStorage, seq: int) -> None:
-    """Empty what the feed keeps of a message, so that nobody is sent it who comes back."""
-    sql.exec("UPDATE feed SET event = '' WHERE instr(event, ?)", f'data-seq="{seq}"')
+def forget_pushes(sql: SqlStorage) -> None:
+    """Have whoever comes back be shown the room afresh, and not what has been deleted from it.
+
+    Of the feed's events only the newest stays, as a place to go on from.
+    """
+    sql.exec("DELETE FROM feed WHERE number < (SELECT max(number) FROM feed)")
 
 
 def _digest(text: str) -> str:
