@@ -43,7 +43,8 @@ class ChatRoom(Moderating, News):
         ws.serialize_attachment({"person": (person.id, person.name)})
         is_away = "away" in request.query
         is_news = self._presence.join(ws, person.id, person.name, is_away=is_away)
-        self._meet(person)
+        if store.room.room(self._sql) is not None:
+            store.members.meet(self._sql, person, store.last_seq(self._sql))
         if (since := request.query.get("since")) is not None:
             self._catch_up(ws, since)
         people = views.people(self._visitors())
@@ -93,7 +94,9 @@ class ChatRoom(Moderating, News):
     async def note_reading(self, person: Person, seq: int) -> None:
         """Note how far somebody has read. Less than before changes nothing."""
         self._enter(person)
-        self._meet(person)
+        if store.room.room(self._sql) is None:
+            return
+        store.members.meet(self._sql, person, 0)
         if store.members.read(self._sql, person, min(seq, store.last_seq(self._sql))):
             await self._tell_later()
 
@@ -115,10 +118,6 @@ class ChatRoom(Moderating, News):
         """
         domain.check_may_moderate(self._enter(person))
         self.ctx.abort("restarted, to see what happens")
-
-    def _meet(self, person: Person) -> None:
-        if store.room.room(self._sql) is not None:
-            store.members.meet(self._sql, person, store.last_seq(self._sql))
 
     def _catch_up(self, ws: WebSocket, since: str) -> None:
         missed = self._feed.missed(since)

@@ -15,6 +15,7 @@ from runtime import rpc_private
 
 COMPACT = "compact"
 """The alarm by which old messages are archived."""
+AT_ONCE = timedelta(0)
 AUDITED_TEXT = 200  # characters of a message that the room's creator has deleted
 
 
@@ -143,17 +144,23 @@ class Speaking(RoomBase):
             mentions=mentions,
             sent=sent,
         )
-        store.room.open_room(self._sql, author)  # who speaks first has made it
+        if message.seq == 1:
+            self._begin(author)
         store.members.meet(self._sql, author, message.seq)
         store.members.read(self._sql, author, message.seq)
         store.members.mention(self._sql, mentions, message.seq)
         # The output gate holds this, and our answer, until the message is on disk.
         self._feed.publish(partial(views.new_message, message))
-        # A new room is in the list at once.
-        await self._tell_later(NEWS_AFTER if message.seq > 1 else timedelta(0))
+        await self._tell_later(NEWS_AFTER if message.seq > 1 else AT_ONCE)
         if store.archive.is_due(self._sql):
-            await self.ctx.storage.set_alarm(store.now(self._sql), name=COMPACT)
+            await self.ctx.storage.set_alarm(AT_ONCE, name=COMPACT)
         return message
+
+    def _begin(self, author: Person) -> None:
+        """Make the room that of whoever speaks first, and know who hears it."""
+        store.room.open_room(self._sql, author)
+        for visitor in self._visitors():
+            store.members.meet(self._sql, visitor.person, 0)
 
     def _change(self, before: Message, after: Message) -> Message:
         if after != before:
@@ -166,4 +173,4 @@ class Speaking(RoomBase):
         store.words.catch_up(self._sql)
         store.archive.archive_oldest(self._sql)
         if store.archive.is_due(self._sql):
-            await self.ctx.storage.set_alarm(store.now(self._sql), name=COMPACT)
+            await self.ctx.storage.set_alarm(AT_ONCE, name=COMPACT)

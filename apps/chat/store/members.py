@@ -40,7 +40,7 @@ def meet(sql: SqlStorage, person: Person, read_up_to: int) -> None:
         return
     sql.exec(
         "INSERT INTO members (id, name, seen_at, read_up_to, shown_up_to) "
-        "VALUES (?1, ?2, unixepoch('subsec'), ?3, ?3) "
+        "VALUES (?, ?, unixepoch('subsec'), ?, 0) "
         "ON CONFLICT DO UPDATE SET name = excluded.name, seen_at = excluded.seen_at",
         person.id,
         person.name,

@@ -5,52 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import pytest
 
 from apps.chat import store
 from apps.chat.domain import MAX_TEXT, PAGE, Person, Visitor
-from apps.chat.objects import ChatRoom, RateLimiter, RoomDirectory, UserInbox
-from runtime.testing import ClientSocket, HandshakeRefused, TestRuntime
+from apps.chat.objects import ChatRoom
+from runtime.testing import HandshakeRefused, TestRuntime
+from tests.apps.chat.windows import ADA, BINDINGS, BOB, enter, pushes
 from tests.conftest import StartRuntime
-
-BINDINGS: Final[dict[str, type]] = {
-    "rooms": ChatRoom,
-    "directory": RoomDirectory,
-    "inboxes": UserInbox,
-    "limits": RateLimiter,
-}
-ADA, BOB = Person("1", "Ada"), Person("2", "Bob")
-
-
-@pytest.fixture
-async def runtime(start_runtime: StartRuntime) -> TestRuntime[Any]:
-    """A runtime with rooms."""
-    started: TestRuntime[Any] = await start_runtime(**BINDINGS)
-    return started
-
-
-@pytest.fixture
-def room(runtime: TestRuntime[Any]) -> ChatRoom:
-    """One of them."""
-    tea: ChatRoom = runtime.env.rooms.get_by_name("tea")
-    return tea
-
-
-async def enter(
-    runtime: TestRuntime[Any], room: ChatRoom, person: Person, query: str = ""
-) -> ClientSocket:
-    """Open somebody's window on the room."""
-    headers = {"x-person-id": person.id, "x-person-name": person.name}
-    return await runtime.connect(room, f"/chat/tea/ws{query}", headers=headers)
-
-
-def pushes(ws: ClientSocket, what: str) -> list[str]:
-    """Return, and take, what a window was pushed that contains `what`."""
-    found = [str(push) for push in ws.received if what in str(push)]
-    ws.received.clear()
-    return found
 
 
 async def test_messages_are_numbered_from_one_without_gaps(room: ChatRoom) -> None:
