@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, TypeVar
 
 from runtime.activation import Activation
 from runtime.errors import ObjectReset
 from runtime.faults import POINTS
 from runtime.loopback import ClientSocket
-from runtime.mortal import MortalRuntime
+from runtime.scenario import KINDS, Kind
+from runtime.seeded import SeededRuntime
 from runtime.tasks import spawn_outside
 
-Kind = Literal["evict", "reset", "crash", "crash at", "slow disk", "broken disk", "drop"]
-
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 LONGEST_SECONDS: Final = 0.5  # that a disk is bad
 
 _IN_WORDS: Final = {
     "evict": "an object is evicted",
     "reset": "an object is reset",
     "crash": "the process dies",
+    "power cut": "the power fails",
     "drop": "a client loses its sockets",
 }
 
@@ -36,6 +35,7 @@ class Fault:
     - ``evict``: an object loses its memory, if it is quiet.
     - ``reset``: an object loses its memory, its sockets, and whatever isn't committed.
     - ``crash``: the process dies at once; ``crash at``: when it next comes to a point.
+    - ``power cut``: it dies, and what isn't durable is left in part.
     - ``slow disk``, ``broken disk``: so it is, for up to half a second.
     - ``drop``: a client loses its sockets.
     """
@@ -45,7 +45,7 @@ class Fault:
     """When, in seconds since the run began."""
     kind: Kind
     share: float
-    """Which object or point, and how long: a number from 0 up to 1."""
+    """Which object, point or part, and how long: a number from 0 up to 1."""
 
     def __str__(self) -> str:
         match self.kind:
@@ -57,16 +57,18 @@ class Fault:
                 return _IN_WORDS[self.kind]
 
 
-def plan_faults(random: Random, seconds: float, count: int) -> list[Fault]:
+def plan_faults(
+    random: Random, seconds: float, count: int, kinds: Sequence[Kind] = KINDS
+) -> list[Fault]:
     """Return what is to go wrong in the first `seconds` of a run: 0 to twice `count` faults."""
     return [
-        Fault(f"!{number}", random.uniform(0, seconds), random.choice(KINDS), random.random())
+        Fault(f"!{number}", random.uniform(0, seconds), random.choice(kinds), random.random())
         for number in range(random.randint(0, 2 * count))
     ]
 
 
 def inflict(
-    fault: Fault, runtime: MortalRuntime[object], sockets: Mapping[str, Sequence[ClientSocket]]
+    fault: Fault, runtime: SeededRuntime, sockets: Mapping[str, Sequence[ClientSocket]]
 ) -> None:
     """Let it happen.
 
@@ -82,6 +84,8 @@ def inflict(
                 life.break_off(ObjectReset("the simulation has reset this object"))
         case "crash":
             runtime.die()
+        case "power cut":
+            runtime.cut_power(fault.share)
         case "crash at":
             if not runtime.is_to_crash:
                 runtime.crash_at(_pick(POINTS, fault.share))
@@ -96,7 +100,7 @@ def inflict(
                 spawn_outside(socket.vanish())
 
 
-def _pick_life(runtime: MortalRuntime[object], share: float) -> Activation | None:
+def _pick_life(runtime: SeededRuntime, share: float) -> Activation | None:
     lives = sorted(runtime.host.lives(), key=lambda life: life.id.hex)
     return _pick(lives, share) if lives else None
 

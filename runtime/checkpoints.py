@@ -49,13 +49,19 @@ class Checkpoints:
         self._gate = gate
         self._when_durable = when_durable
         self._done = done
-        self._due_at = PAGES
+        self._pages = self._due_at = PAGES
         self._is_over = False
 
     @property
     def is_wanted(self) -> bool:
         """Whether one is under way, or waits for its turn."""
         return self._due_at == NEVER
+
+    def limit(self, pages: int) -> None:
+        """Let the WAL get longer than `pages` before it is brought into the database."""
+        if self._due_at == self._pages:
+            self._due_at = pages
+        self._pages = pages
 
     def start_if_due(self) -> None:
         """Start a checkpoint, in its turn, if the WAL is long enough."""
@@ -82,7 +88,7 @@ class Checkpoints:
         if self._is_over:
             return
         if not self._database.is_open:  # there is none
-            self._due_at = PAGES
+            self._due_at = self._pages
             self._done(True)
             section.finish()
             return
@@ -91,7 +97,7 @@ class Checkpoints:
 
     def _finish(self, section: InputGate, error: Exception | None) -> None:
         self.is_running = False
-        self._due_at = PAGES
+        self._due_at = self._pages
         if error is not None:  # nothing is lost: the WAL grows, and a later commit tries again
             self._due_at += self._database.wal_pages
             if not is_of_the_disk(error):

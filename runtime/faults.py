@@ -7,18 +7,16 @@ stands between it and its disk, and at its commits, and lets the real thing go o
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable
-from contextvars import Context
 from datetime import timedelta
 from functools import partial
-from random import Random
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog
+from runtime.checkpoints import PAGES
 from runtime.clock import Clock, ManualClock, span_of
 from runtime.config import RuntimeConfig
 from runtime.connection import Traffic
@@ -43,8 +41,6 @@ Point: TypeAlias = Literal[
 """
 
 POINTS: Final = cast(tuple[Point, ...], get_args(Point))
-
-SYNC_SECONDS: Final = 0.003  # of a disk that goes by a seed, on average
 
 Done = Callable[[Exception | None], object]
 
@@ -193,42 +189,6 @@ class FaultySyncer(Syncer):
             done(error)
 
 
-class SeededSyncer(FaultySyncer):
-    """A disk without threads, for runs that can be repeated: how long it takes is the seed's.
-
-    What is urgent takes some milliseconds of the clock's, and is durable at any moment of them;
-    the rest is done at once.
-    """
-
-    def __init__(self, faults: Faults, seed: int) -> None:
-        super().__init__(faults)
-        self._seed = seed
-        self._busy_until = 0.0
-
-    def run(self, work: Callable[[], None], done: Done, *, is_urgent: bool = False) -> None:
-        if not is_urgent:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(done, self.attempt(work), context=Context())
-        elif self._faults.fires("after_commit"):
-            self._faults.die_soon()
-        else:
-            now = self._faults.clock.time()
-            # By the time, not in turn: so what others leave out changes nothing about it.
-            random = Random(f"{self._seed}/{now}")
-            takes = self._faults.delay or random.expovariate(1 / SYNC_SECONDS)
-            self._busy_until = max(now, self._busy_until) + takes  # what is urgent keeps its order
-            attempt = partial(self.attempt, self._as_it_is(work))
-            if random.random() < 0.5:
-                finish = partial(self._tell, done, attempt())
-            else:
-                finish = partial(_tell_of, attempt, partial(self._tell, done))
-            self.after(self._busy_until - now, finish)
-
-
-def _tell_of(attempt: Callable[[], Exception | None], tell: Done) -> None:
-    tell(attempt())
-
-
 class FaultyPump(Pump):
     """What leaves a node's sockets, until it dies in the middle of a broadcast."""
 
@@ -251,9 +211,13 @@ class FaultyHost(Host):
         syncer: Its disk.
         evicting: Evict an object before each of its events.
         hold_back: Takes the calls that come after its death, for the next process.
+
+    Attributes:
+        log_pages: How long an object's log gets, until its database takes that in.
     """
 
     clock: ManualClock
+    log_pages = PAGES
 
     def __init__(
         self,
@@ -314,4 +278,5 @@ class FaultyHost(Host):
                 commit()
 
         life.disk._commit = unless_it_dies  # type: ignore[method-assign]
+        life.disk._checkpoints.limit(self.log_pages)
         return life

@@ -98,6 +98,8 @@ class Journal:
         self._bytes = 0
         self._is_busy = False
         self._is_closed = False
+        self.most_segments = SEGMENTS
+        """How many there are before the databases in the oldest one are to be settled."""
         self._segments: deque[_Segment] = deque()
         self._writer = _Writer(folder, objects, segment_bytes)
 
@@ -154,7 +156,7 @@ class Journal:
         """Return the databases that are to be settled because there are too many segments."""
         # Those that only a pin keeps don't count.
         needed = list(itertools.dropwhile(lambda each: not each.unsettled, self._segments))
-        return tuple(needed[0].unsettled) if len(needed) > SEGMENTS else ()
+        return tuple(needed[0].unsettled) if len(needed) > self.most_segments else ()
 
     def erase_if_settled(self) -> None:
         """Delete it, with nothing under way, unless it is needed.
@@ -223,7 +225,7 @@ class Journal:
         for waiting in batch:
             segment.unsettled.add(waiting.entry.path)
             segment.folders.add(os.path.dirname(waiting.entry.path))
-        if is_new and len(self._segments) > SEGMENTS:
+        if is_new and len(self._segments) > self.most_segments:
             self._crowded()
 
 

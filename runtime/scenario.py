@@ -11,12 +11,18 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 from types import SimpleNamespace
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol, get_args
 
 from runtime.checkers import Operation
 from runtime.clock import Clock
 from runtime.errors import DurableObjectError, ObjectReset, Overloaded, ShuttingDown
 from runtime.loopback import ClientSocket, connect
+
+Kind = Literal[
+    "evict", "reset", "crash", "crash at", "power cut", "slow disk", "broken disk", "drop"
+]
+"""What can go wrong: `chaos` says what each means."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 NETWORK_SECONDS: Final = 0.005  # each way, on average
 LOSS: Final = 0.03  # the share of calls that don't arrive, and of answers
@@ -53,6 +59,8 @@ class Scenario:
         clients: How many there are, at most 26.
         steps: How many each of them takes.
         faults: How many things go wrong, on average.
+        kinds: Which; all by default. With some of them left out, more may be expected: sockets
+            that stay open, for instance.
         refusals: The errors by which objects say no. Nothing was done then.
     """
 
@@ -61,6 +69,7 @@ class Scenario:
     clients: ClassVar[int] = 3
     steps: ClassVar[int] = 8
     faults: ClassVar[int] = 3
+    kinds: ClassVar[Sequence[Kind]] = KINDS
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
 
     async def begin(self, client: Client) -> None:

@@ -26,22 +26,17 @@ from runtime.chaos import Fault, inflict, plan_faults
 from runtime.checkers import Operation, Violation
 from runtime.clock import monotonic
 from runtime.errors import DurableObjectError
-from runtime.faults import FaultySyncer, SeededSyncer
-from runtime.mortal import MortalRuntime
 from runtime.scenario import NETWORK_SECONDS, Client, Scenario
+from runtime.seeded import START, SeededRuntime
 from runtime.shrinking import shrink
 from runtime.tasks import error_of, spawn_outside
 
-START: Final = 1_700_000_000.0  # what the clock shows first
 THINK_SECONDS: Final = 0.04  # between a client's steps, on average
 STEP_SECONDS: Final = 120.0  # after which clients that still take their steps count as stuck
 CHECK_SECONDS: Final = 7200.0  # the same for what is done before and after
 SHRINK_SECONDS: Final = 20.0  # of the machine's, in which a smaller failure is looked for
 TRIES: Final = 150  # to make a failure smaller
-IDLE_SECONDS: Final = (0.05, 1.0, 10.0)
-SEGMENT_BYTES: Final = (20_000, 16 * 1024 * 1024)  # the journal forgets something, or nothing
 MOST_MOVES: Final = 50_000  # of the clock, after which a run counts as endless
-EVICTING: Final = 0.2  # the share of runs in which objects are evicted before each of their events
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,56 +153,22 @@ def _run(scenario: type[Scenario], seed: int, only: Collection[str] | None) -> R
     async def run() -> Report:
         seed_random(seed)  # what the runtime and objects draw by themselves
         runs = scenario()
-        async with _SimulatedRuntime(runs, seed) as runtime:
+        async with SeededRuntime(runs, seed) as runtime:
             return await _Run(runs, seed, runtime).report(only)
 
     before = getstate()
     try:
-        with asyncio.Runner() as runner:
+        # Without the loop's own checks: they take most of the time, and change nothing.
+        with asyncio.Runner(debug=False) as runner:
             return runner.run(run())
     finally:
         setstate(before)
 
 
-class _SimulatedRuntime(MortalRuntime[Any]):
-    """A runtime all of whose time comes from a seed, and which ends by dying."""
-
-    def __init__(self, scenario: Scenario, seed: int) -> None:
-        random = Random(f"{seed}/runtime")
-        self._seed = seed
-        super().__init__(
-            bindings=scenario.bindings,
-            env=type(scenario).env,
-            evicting=random.random() < EVICTING,
-            start=START,
-            idle_seconds=random.choice(IDLE_SECONDS),
-            journal_segment_bytes=random.choice(SEGMENT_BYTES),
-        )
-
-    async def __aexit__(self, *error: object) -> None:
-        self.calm_down()
-        self._threads.uninstall()
-        self._timers.uninstall()
-        self.host.die()
-        await self._catalog.abandon()
-        self._disk.close()
-        self._let_go()
-        self.host.bury()
-        self._clean_up()
-
-    def calm_down(self) -> None:
-        """Let nothing more go wrong."""
-        self._faults.point = None
-        self.disk.mend()
-
-    def _make_syncer(self) -> FaultySyncer:
-        return SeededSyncer(self._faults, self._seed)
-
-
 class _Run:
     """One run of a scenario."""
 
-    def __init__(self, scenario: Scenario, seed: int, runtime: _SimulatedRuntime) -> None:
+    def __init__(self, scenario: Scenario, seed: int, runtime: SeededRuntime) -> None:
         self.scenario = scenario
         self.seed = seed
         self.runtime = runtime
@@ -229,7 +190,8 @@ class _Run:
         clients = [self._client(name) for name in ascii_lowercase[: scenario.clients]]
         steps = [f"{client.name}{number}" for client in clients for number in range(scenario.steps)]
         seconds = scenario.steps * (THINK_SECONDS + 4 * NETWORK_SECONDS)
-        faults = plan_faults(Random(f"{self.seed}/faults"), seconds, scenario.faults)
+        random = Random(f"{self.seed}/faults")
+        faults = plan_faults(random, seconds, scenario.faults, scenario.kinds)
         if only is not None:
             steps = [label for label in steps if label in only]
             faults = [fault for fault in faults if fault.label in only]

@@ -29,6 +29,10 @@ class Register(DurableObject[Any]):
         await self.write(new)
         return True
 
+    async def clear(self) -> None:
+        """Forget the value, so that there is nothing stored."""
+        await self.ctx.storage.delete_all()
+
 
 class ForgetfulRegister(Register):
     """Keeps its value in memory, and stores it when there is time: after an await."""
@@ -61,8 +65,15 @@ class HastyRegister(Register):
         return True
 
 
+class HalfClearedRegister(Register):
+    """Doesn't wait until what it forgets is forgotten."""
+
+    async def clear(self) -> None:
+        await self.ctx.storage.delete("value", allow_unconfirmed=True)
+
+
 class Registering(Scenario):
-    """Three clients read, write and exchange."""
+    """Three clients read, write, exchange, and clear."""
 
     bindings: ClassVar = {"registers": Register}
     steps = 6
@@ -70,11 +81,13 @@ class Registering(Scenario):
     async def step(self, client: Client) -> None:
         register = client.env.registers.get_by_name("a")
         value = client.random.randrange(1000)
-        match client.random.randrange(3):
+        match client.random.randrange(4):
             case 0:
                 await client.call("read", None, register.read)
             case 1:
                 await client.call("write", value, lambda: register.write(value))
+            case 2:
+                await client.call("write", None, register.clear)
             case _:
                 seen = (await client.call("read", None, register.read)).result
                 expected = seen if isinstance(seen, int) else None
@@ -99,5 +112,15 @@ class RegisteringHastily(Registering):
     bindings: ClassVar = {"registers": HastyRegister}
 
 
+class RegisteringInVain(Registering):
+    """The same, where what was cleared may come back."""
+
+    bindings: ClassVar = {"registers": HalfClearedRegister}
+
+
 SCENARIOS: Final[tuple[Any, ...]] = (Registering,)
-BROKEN: Final[tuple[Any, ...]] = (RegisteringForgetfully, RegisteringHastily)
+BROKEN: Final[tuple[Any, ...]] = (
+    RegisteringForgetfully,
+    RegisteringHastily,
+    RegisteringInVain,
+)
