@@ -19,6 +19,7 @@ from apps.chat.routes.edge import (
     NamedRequest,
     Rooms,
     TheRoom,
+    headers_of,
     is_htmx,
     read_form,
     spend,
@@ -50,7 +51,8 @@ async def say(
         scene = await the_room.scene(asker)
         text, client_id = data.get("text", ""), str(uuid4())
         context = views.room(scene, request.user, client_id, text=text, notice=str(refusal))
-        return Template("chat/room.html", context=context, status_code=status_of(refusal))
+        status, headers = status_of(refusal), headers_of(refusal)
+        return Template("chat/room.html", context=context, status_code=status, headers=headers)
     if is_htmx(request):
         return Template("chat/_new_message.html", context={"message": message}, status_code=200)
     return _to_message(address, message)

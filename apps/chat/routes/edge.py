@@ -136,11 +136,14 @@ def status_of(refusal: ChatRefusal) -> int:
     return next(status for kind, status in STATUS.items() if isinstance(refusal, kind))
 
 
+def headers_of(refusal: ChatRefusal) -> dict[str, str]:
+    """Return the headers that say more of a refusal."""
+    return {"Retry-After": str(ceil(refusal.wait))} if isinstance(refusal, TooSoon) else {}
+
+
 def answer_refusal(request: Request[Any, Any, Any], refusal: ChatRefusal) -> Response[Any]:
     """Tell whoever asked why not: a fragment, a page or a problem, with its status."""
-    status, headers = status_of(refusal), {}
-    if isinstance(refusal, TooSoon):
-        headers["Retry-After"] = str(ceil(refusal.wait))
+    status, headers = status_of(refusal), headers_of(refusal)
     if is_htmx(request):
         context = {"notice": str(refusal)}
         return Template("chat/_notice.html", context=context, status_code=status, headers=headers)
