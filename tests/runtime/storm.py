@@ -1,323 +1,79 @@
 """What a storm is made of: scripts, an object that carries them out, and a model of what they do.
 
-A *script* is a sequence of operations. `Scribe` carries it out with what the runtime offers, and
-`Run` on plain values, where a commit is an entry in a list. What isn't certain (how far a process
-has come before it died, when exactly an alarm is tried again) is a set of possible worlds, of which
-each look at the real one leaves those that fit.
+A *script* is a tuple of operations, each of which is a tuple too and begins with its name, such
+as ``("put", "a", 1, "sync")``. `Scribe` carries it out with what the runtime offers, and `Run` on
+plain values, where a commit is an entry in a list. What isn't certain (how far a process has come
+before it died) is a set of possible worlds, of which each look at the real one leaves those that
+fit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import product
-from reprlib import Repr
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from runtime import (
-    AlarmInvocation,
-    DurableObject,
-    Request,
-    Response,
-    WebSocket,
-    WebSocketRequestResponsePair,
-    errors,
-)
+from runtime import AlarmInvocation, DurableObject, Request, Response, WebSocket, errors
+from runtime import WebSocketRequestResponsePair as Pair
 
-How: TypeAlias = Literal["confirmed", "unconfirmed", "sync"]
-End: TypeAlias = Literal["kept", "raised", "rolled back"]
-
-FIRST_RETRY: Final = 2.0  # seconds; twice as long for each further one, and up to a quarter more
+FIRST_RETRY: Final = 2.0  # seconds; twice as long for each further one
 MOST_RETRIES: Final = 6
-SOON: Final = 4.0  # seconds after which an alarm that has reset its object rings again
-SLACK: Final = 0.001  # seconds that the arithmetic may be off
 RESTARTED: Final = 1012
-VANISHED: Final = 1006
 AS_TOLD: Final = "as told"
 UNDONE: Final = "undone"
 AT: Final = "at "  # what keys begin with that say when an alarm was set for
-STUMBLED: Final = "stumbled"
+PING: Final = "ping"
+PONG: Final = "pong"
 
-
-# What a script is made of.
-
-
-@dataclass(frozen=True)
-class Put:
-    key: str
-    value: Any
-    how: How = "confirmed"
-
-
-@dataclass(frozen=True)
-class PutMany:
-    keys: tuple[str, ...]
-    value: Any
-    how: How = "confirmed"
-
-
-@dataclass(frozen=True)
-class Grow:
-    """Put so many KiB."""
-
-    key: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Delete:
-    key: str
-    how: How = "confirmed"
-
-
-@dataclass(frozen=True)
-class DeleteMany:
-    keys: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Get:
-    key: str
-
-
-@dataclass(frozen=True)
-class List:
-    pass
-
-
-@dataclass(frozen=True)
-class Insert:
-    row: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Update:
-    row: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Remove:
-    row: int
-
-
-@dataclass(frozen=True)
-class Make:
-    """Make a table that no migration knows."""
-
-    table: str
-
-
-@dataclass(frozen=True)
-class Drop:
-    table: str
-
-
-@dataclass(frozen=True)
-class Note:
-    text: str
-
-
-@dataclass(frozen=True)
-class SetAlarm:
-    name: str | None
-    seconds: int
-    how: How = "confirmed"
-
-
-@dataclass(frozen=True)
-class DropAlarm:
-    name: str | None
-
-
-@dataclass(frozen=True)
-class DeleteAll:
-    pass
-
-
-@dataclass(frozen=True)
-class Broadcast:
-    text: str
-    tag: str | None = None
-
-
-@dataclass(frozen=True)
-class Send:
-    """Send to one of the sockets, counted from the newest; nothing if there is none."""
-
-    socket: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Attach:
-    socket: int
-    value: Any
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Answer the socket whose message this is, with the number of its answers so far."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Close:
-    """Close that socket."""
-
-    code: int
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Let others run."""
-
-
-@dataclass(frozen=True)
-class Sync:
-    pass
-
-
-@dataclass(frozen=True)
-class Transaction:
-    script: Script
-    end: End = "kept"
-
-
-@dataclass(frozen=True)
-class TransactionSync:
-    script: Script
-    end: End = "kept"
-
-
-@dataclass(frozen=True)
-class Block:
-    """Run with everything else held back."""
-
-    script: Script
-
-
-@dataclass(frozen=True)
-class Call:
-    """Have another object carry something out."""
-
-    other: str
-    script: Script
-
-
-@dataclass(frozen=True)
-class Raise:
-    pass
-
-
-@dataclass(frozen=True)
-class Abort:
-    pass
-
-
-@dataclass(frozen=True)
-class Stumble:
-    """Abort, the first time."""
-
-
-AtOnce: TypeAlias = Put | Delete | Get | Insert | Update | Remove | Note | TransactionSync
-"""What is done without any ``await``, and so may be in a `TransactionSync`."""
-
-Op: TypeAlias = (
-    AtOnce
-    | PutMany
-    | Grow
-    | DeleteMany
-    | List
-    | Make
-    | Drop
-    | SetAlarm
-    | DropAlarm
-    | DeleteAll
-    | Broadcast
-    | Send
-    | Attach
-    | Reply
-    | Close
-    | Pause
-    | Sync
-    | Transaction
-    | Block
-    | Call
-    | Raise
-    | Abort
-    | Stumble
-)
 Script: TypeAlias = tuple[Any, ...]
-"""Of `Op`; a type checker can't follow it around."""
 
 ALARMS: Final[Mapping[str | None, Script]] = {
     None: (),
-    "pauses": (Put("paused", "once"), Pause(), Put("paused", "twice")),
-    "tells": (Broadcast("rang"),),
-    "again": (SetAlarm("again", 3000),),
-    "drops": (DropAlarm("drops"), SetAlarm("later", 70)),
-    "later": (Transaction((Put("later", 1), Pause(), Put("later", 2))),),
-    "undoes": (Transaction((SetAlarm("later", 30), Pause()), "raised"),),
-    "resets": (Stumble(),),
-    "empties": (DeleteAll(),),
+    "pauses": (("put", "paused", "once", ""), ("pause",), ("put", "paused", "twice", "")),
+    "tells": (("broadcast", "rang", None),),
+    "again": (("set alarm", "again", 3000, ""),),
+    "drops": (("drop alarm", "drops"), ("set alarm", "later", 70, "")),
+    "later": (("transaction", (("note", "later"), ("pause",), ("put", "later", 2, "")), "kept"),),
+    "undoes": (("transaction", (("set alarm", "later", 30, ""), ("pause",)), "raised"),),
+    "empties": (("delete all",),),
     "stumbles": (),
     "hopeless": (),
 }
 """What an alarm does when it rings, beside making a note, by its name."""
 FAILURES: Final = {"stumbles": 2, "hopeless": 99}
 """How often it fails."""
+MESSAGES: Final[Mapping[str, Script]] = {
+    "note": (("note", "heard"), ("reply", "noted")),
+    "early": (("reply", "soon noted"), ("note", "heard")),
+    "all": (("note", "heard"), ("reply", "told"), ("broadcast", "heard", None)),
+    "both": (
+        ("transaction", (("note", "heard"), ("reply", "ok"), ("pause",), ("note", "too")), "kept"),
+        ("reply", ""),
+    ),
+    "undo": (("transaction", (("note", "heard"), ("reply", "undone"), ("pause",)), "raised"),),
+    "raise": (("note", "heard"), ("reply", "failed"), ("raise",)),
+    "bye": (("note", "heard"), ("reply", "bye"), ("close", 4000)),
+    "abort": (("note", "heard"), ("sync",), ("reply", "reset"), ("abort",)),
+}
+"""What a message makes the object do."""
 
 
 def ringing(name: str | None, retries: int) -> Script:
     """Return what an alarm does."""
-    failure = (Raise(),) if retries < FAILURES.get(name or "", 0) else ()
-    return (Note(f"{name} rang, {retries}"), *ALARMS[name], *failure)
-
-
-MESSAGES: Final[Mapping[str, Script]] = {
-    "note": (Note("heard"), Reply("noted")),
-    "early": (Reply("soon noted"), Note("heard")),
-    "all": (Note("heard"), Reply("told"), Broadcast("heard")),
-    "both": (Transaction((Note("heard"), Reply("noted"), Pause(), Put("heard", 1))), Reply("")),
-    "undo": (Transaction((Note("heard"), Reply("undone"), Pause()), "raised"),),
-    "raise": (Note("heard"), Reply("failed"), Raise()),
-    "bye": (Note("heard"), Reply("bye"), Close(4000)),
-    "abort": (Note("heard"), Sync(), Reply("reset"), Abort()),
-}
-"""What a message makes the object do."""
-PING: Final = "ping"
-PONG: Final = "pong"
+    failure = (("raise",),) if retries < FAILURES.get(name or "", 0) else ()
+    return (("note", f"{name} rang, {retries}"), *ALARMS[name], *failure)
 
 
 def ended(number: int, code: int, *, is_clean: bool) -> Script:
     """Return what the end of a socket makes the object do."""
-    parting = () if code == 4000 else (Broadcast(f"{number} left"),)
-    return (Note(f"{number} left, {code} {is_clean}"), *parting)
-
-
-@dataclass(frozen=True)
-class Sight:
-    """All there is to see of an object."""
-
-    keys: dict[str, Any]
-    rows: dict[int, str]
-    notes: list[str]
-    tables: set[str]
-    alarms: dict[str | None, float]
-    set_for: dict[str | None, Any]
-    sockets: list[tuple[int, int, Any, list[str]]]
-    """Number, answers, attached value and tags of each, newest first."""
-    tagged: dict[str, list[int]]
-
-
-TAGS: Final = ("red", "blue")
+    parting = () if code == 4000 else (("broadcast", f"{number} left", None),)
+    return (("note", f"{number} left, {code} {is_clean}"), *parting)
 
 
 # The object.
@@ -341,31 +97,30 @@ class Scribe(DurableObject[Any]):
         undo = await self.ctx.storage.on_next_session_restore_bookmark(bookmark)
         return [undo, *await self._all(script, self.ctx.storage)]
 
-    async def look(self) -> Sight:
+    async def look(self) -> dict[str, Any]:
+        """Return all there is to see."""
         sql, alarms = self.ctx.storage.sql, await self.ctx.storage.list_alarms()
         keys = await self.ctx.storage.list()
-        times = {name: keys.get(f"{AT}{name}") for name in alarms}
         tables = sql.exec("SELECT name FROM sqlite_schema WHERE name LIKE 'extra%'")
         assert sql.exec("PRAGMA quick_check").one() == {"quick_check": "ok"}
         assert {name: await self.ctx.storage.get_alarm(name=name) for name in alarms} == alarms
-        return Sight(
-            {key: value for key, value in keys.items() if not key.startswith(AT)},
-            {row["number"]: row["text"] for row in sql.exec("SELECT * FROM lines")},
-            [row["text"] for row in sql.exec("SELECT text FROM notes ORDER BY text")],
-            {row["name"] for row in tables},
-            alarms,
-            times,
-            [self._seen(ws) for ws in self.ctx.get_web_sockets()],
-            {tag: [self._seen(ws)[0] for ws in self.ctx.get_web_sockets(tag)] for tag in TAGS},
-        )
+        assert {name: keys.get(f"{AT}{name}") for name in alarms} == alarms
+        return {
+            "keys": {key: value for key, value in keys.items() if not key.startswith(AT)},
+            "rows": {row["number"]: row["text"] for row in sql.exec("SELECT * FROM lines")},
+            "notes": [row["text"] for row in sql.exec("SELECT text FROM notes ORDER BY text")],
+            "tables": {row["name"] for row in tables},
+            "alarms": alarms,
+            "sockets": [self._seen(ws) for ws in self.ctx.get_web_sockets()],
+        }
 
     async def fetch(self, request: Request) -> Response:
         ws, number = request.web_socket, int(request.headers["number"])
         assert ws is not None
         self.ctx.accept_web_socket(ws, request.headers["tags"].split())
         ws.serialize_attachment([number, 0, None])
-        self.ctx.set_web_socket_auto_response(WebSocketRequestResponsePair(PING, PONG))
-        await self._all((Note(f"{number} came"),), self.ctx.storage)
+        self.ctx.set_web_socket_auto_response(Pair(PING, PONG))
+        await self._all((("note", f"{number} came"),), self.ctx.storage)
         return Response.switching_protocols()
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
@@ -378,143 +133,117 @@ class Scribe(DurableObject[Any]):
         await self._all(ended(number, code, is_clean=was_clean), self.ctx.storage, ws)
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
-        name, retries = invocation.name, invocation.retry_count
+        name = invocation.name
         assert self.ctx.storage.kv.get(f"{AT}{name}") == invocation.scheduled_time
         assert await self.ctx.storage.get_alarm(name=name) is None, "it doesn't show while it runs"
-        await self._all(ringing(name, retries), self.ctx.storage)
+        await self._all(ringing(name, invocation.retry_count), self.ctx.storage)
 
-    def _seen(self, ws: WebSocket) -> tuple[int, int, Any, list[str]]:
-        number, count, value = ws.deserialize_attachment()
-        return number, count, value, self.ctx.get_tags(ws)
+    def _seen(self, ws: WebSocket) -> tuple[Any, ...]:
+        return (*ws.deserialize_attachment(), *self.ctx.get_tags(ws))
 
-    async def _all(self, script: Script, store: Any, ws: WebSocket | None = None) -> list[Any]:
+    async def _all(self, script: Script, store: Any, ws: Any = None) -> list[Any]:
         return [await self._do(op, store, ws) for op in script]
 
-    async def _do(self, op: Op, store: Any, ws: WebSocket | None) -> Any:
+    async def _do(self, op: Script, store: Any, ws: Any) -> Any:
         """Do it.
 
         Args:
             store: The storage, or the transaction that this is a part of.
+            ws: The socket whose message this is.
         """
         match op:
-            case Put(key, value, "confirmed" | "unconfirmed" as how):
+            case ("put", key, value, "" | "unconfirmed" as how):
                 await store.put(key, value, allow_unconfirmed=how == "unconfirmed")
-            case PutMany(keys, value, how):
-                entries = dict.fromkeys(keys, value)
-                await store.put_many(entries, allow_unconfirmed=how == "unconfirmed")
-            case Grow(key, size):
-                await store.put(key, large(size))
-            case Delete(key, "confirmed" | "unconfirmed" as how):
+            case ("delete", key, "" | "unconfirmed" as how):
                 return await store.delete(key, allow_unconfirmed=how == "unconfirmed")
-            case DeleteMany(keys):
-                return await store.delete_many(keys)
-            case Get(key):
-                return await store.get(key)
-            case List():
-                return [key for key in await store.list() if not key.startswith(AT)]
-            case Make(table):
-                self.ctx.storage.sql.exec(f"CREATE TABLE IF NOT EXISTS extra_{table} (text)")
-            case Drop(table):
-                self.ctx.storage.sql.exec(f"DROP TABLE IF EXISTS extra_{table}")
-            case SetAlarm(name, seconds, how):
+            case ("set alarm", name, seconds, how):
                 how_sure = {"allow_unconfirmed": how == "unconfirmed"}
                 await store.set_alarm(timedelta(seconds=seconds), name=name, **how_sure)
                 await store.put(f"{AT}{name}", await store.get_alarm(name=name), **how_sure)
-            case DropAlarm(name):
+            case ("drop alarm", name):
                 await store.delete_alarm(name=name)
-            case DeleteAll():
+            case ("delete all",):
                 await store.delete_all()
-            case Broadcast(text, tag):
+            case ("broadcast", text, tag):
                 return self.ctx.broadcast(text, tag=tag)
-            case Send(number, text):
-                for other in self._chosen(number):
-                    other.send(text)
-            case Attach(number, value):
-                for other in self._chosen(number):
+            case ("attach", number, value):
+                for other in chosen(self.ctx.get_web_sockets(), number):
                     other.serialize_attachment([*other.deserialize_attachment()[:2], value])
-            case Reply(text):
-                assert ws is not None
+                    other.send("you have something")
+            case ("reply", text):
                 number, count, value = ws.deserialize_attachment()
                 ws.serialize_attachment([number, count + 1, value])
                 ws.send(f"{count + 1} {text}")
-            case Close(code):
-                assert ws is not None
+            case ("close", code):
                 ws.close(code)
-            case Pause():
+            case ("pause",):
                 await asyncio.sleep(0)
-            case Sync():
+            case ("sync",):
                 await self.ctx.storage.sync()
-            case Transaction(script, end):
+            case ("transaction", script, end):
                 return await self._in_transaction(script, end, ws)
-            case Block(script):
-                return await self.ctx.block_concurrency_while(
-                    lambda: self._all(script, self.ctx.storage, ws)
-                )
-            case Call(other_name, script):
+            case ("block", script):
+                work = partial(self._all, script, self.ctx.storage, ws)
+                return await self.ctx.block_concurrency_while(work)
+            case ("call", name, script):
                 try:
-                    other_scribe = self.env.scribes.get_by_name(other_name)
-                    return await other_scribe.carry_out(script)
+                    return await self.env.scribes.get_by_name(name).carry_out(script)
                 except (ValueError, errors.ObjectReset) as error:
                     return type(error).__name__
-            case Raise():
-                raise ValueError(AS_TOLD)
-            case Abort():
+            case ("abort",):
                 self.ctx.abort(AS_TOLD)
-            case Stumble():
-                if self.ctx.storage.kv.get(STUMBLED) is None:
-                    self.ctx.storage.kv.put(STUMBLED, 1)
-                    await self.ctx.storage.sync()
-                    self.ctx.abort(AS_TOLD)
             case _:
                 return self._do_at_once(op)
         return None
 
-    async def _in_transaction(self, script: Script, end: End, ws: WebSocket | None) -> Any:
+    def _do_at_once(self, op: Script) -> Any:
+        """Do what takes no ``await``."""
+        kv, sql = self.ctx.storage.kv, self.ctx.storage.sql
+        match op:
+            case ("put", key, value, _):
+                kv.put(key, value)
+            case ("delete", key, _):
+                return kv.delete(key)
+            case ("get", key):
+                return kv.get(key)
+            case ("insert", row, text):
+                try:
+                    sql.exec("INSERT INTO lines VALUES (?, ?)", row, text)
+                except errors.SqlError as error:
+                    return error.code
+            case ("update", row, text):
+                query = "UPDATE lines SET text = ? WHERE number = ?"
+                return sql.exec(query, text, row).rows_written
+            case ("note", text):
+                sql.exec("INSERT INTO notes VALUES (?)", text)
+            case ("make table", table):  # that no migration knows
+                sql.exec(f"CREATE TABLE IF NOT EXISTS extra_{table} (text)")
+            case ("transaction sync", script, end):
+                return self._in_transaction_sync(script, end)
+            case ("raise",):
+                raise ValueError(AS_TOLD)
+            case _:
+                raise AssertionError(op)
+        return None
+
+    async def _in_transaction(self, script: Script, end: str, ws: Any) -> Any:
         async def closure(txn: Any) -> list[Any] | str:
             results = await self._all(script, txn, ws)
             if end == "raised":
                 raise LookupError(AS_TOLD)
             if end == "rolled back":
                 txn.rollback()
-                return UNDONE
-            return results
+            return results if end == "kept" else UNDONE
 
         try:
             return await self.ctx.storage.transaction(closure)
         except LookupError:
             return UNDONE
 
-    def _do_at_once(self, op: Op) -> Any:
-        kv, sql = self.ctx.storage.kv, self.ctx.storage.sql
-        match op:
-            case Put(key, value):
-                kv.put(key, value)
-            case Delete(key):
-                return kv.delete(key)
-            case Get(key):
-                return kv.get(key)
-            case Insert(row, text):
-                try:
-                    sql.exec("INSERT INTO lines VALUES (?, ?)", row, text)
-                except errors.SqlError as error:
-                    return error.code
-            case Update(row, text):
-                query = "UPDATE lines SET text = ? WHERE number = ?"
-                return sql.exec(query, text, row).rows_written
-            case Remove(row):
-                return sql.exec("DELETE FROM lines WHERE number = ?", row).rows_written
-            case Note(text):
-                sql.exec("INSERT INTO notes VALUES (?)", text)
-            case TransactionSync(script, end):
-                return self._in_transaction_sync(script, end)
-            case _:
-                raise AssertionError(op)
-        return None
-
-    def _in_transaction_sync(self, script: Script, end: End) -> Any:
+    def _in_transaction_sync(self, script: Script, end: str) -> Any:
         def closure() -> list[Any]:
             results = [self._do_at_once(op) for op in script]
-            if end == "raised":
+            if end != "kept":
                 raise LookupError(AS_TOLD)
             return results
 
@@ -523,44 +252,22 @@ class Scribe(DurableObject[Any]):
         except LookupError:
             return UNDONE
 
-    def _chosen(self, number: int) -> list[WebSocket]:
-        sockets = [ws for ws in self.ctx.get_web_sockets() if ws.ready_state == "open"]
-        return [sockets[number % len(sockets)]] if sockets else []
 
-
-def large(size: int) -> bytes:
-    """Return so many KiB."""
-    return bytes([size]) * 1024 * size
+def chosen(sockets: list[Any], number: int) -> list[Any]:
+    """Return one of some sockets, or none if none is open."""
+    are_open = [ws for ws in sockets if getattr(ws, "ready_state", "open") == "open"]
+    return [are_open[number % len(are_open)]] if are_open else []
 
 
 # The model.
 
 
-class Span(NamedTuple):
-    """When something happens: between two moments, in seconds since the epoch."""
-
-    lo: float
-    hi: float
-
-    def later(self, least: float, most: float) -> Span:
-        return Span(self.lo + least, self.hi + most)
-
-    def holds(self, moment: float) -> bool:
-        return self.lo <= moment <= self.hi
-
-
-@dataclass(frozen=True)
-class Alarm:
+class Alarm(NamedTuple):
     """An alarm that is set."""
 
-    scheduled: Span
+    scheduled: float
+    due: float
     retries: int = 0
-    retry: Span | None = None
-    """When it is tried again."""
-
-    @property
-    def due(self) -> Span:
-        return self.retry or self.scheduled
 
 
 @dataclass
@@ -580,15 +287,9 @@ class Memory:
     """Bookmarks of the moment before that."""
 
     def copy(self) -> Memory:
-        return replace(
-            self,
-            keys=dict(self.keys),
-            rows=dict(self.rows),
-            notes=list(self.notes),
-            tables=set(self.tables),
-            alarms=dict(self.alarms),
-            marks=dict(self.marks),
-        )
+        """Return a copy that can be changed."""
+        parts = ("keys", "rows", "notes", "tables", "alarms", "marks")
+        return replace(self, **{part: getattr(self, part).copy() for part in parts})
 
     @property
     def is_empty(self) -> bool:
@@ -614,12 +315,18 @@ class Socket:
     value: Any = None
     is_open: bool = True
 
+    @property
+    def ready_state(self) -> str:
+        return "open" if self.is_open else "closing"
+
 
 Needs: TypeAlias = dict[str, int]
 """Which commit of each object must be durable before something may be seen."""
 
 
 class Commit(NamedTuple):
+    """A commit, and what had to be durable before, since its object had heard of it."""
+
     memory: Memory
     needs: Needs
 
@@ -653,23 +360,16 @@ class Actor:
         is_broken: Whether it has lost its memory and its sockets in this run.
     """
 
-    def __init__(self, name: str, memory: Memory, sockets: Iterable[Socket] = ()) -> None:
+    def __init__(self, name: str, memory: Memory, sockets: list[Socket] | None = None) -> None:
         self.name = name
         self.memory = memory.copy()
-        self.sockets = [replace(socket) for socket in sockets]
+        self.sockets = [replace(socket) for socket in sockets or ()]
         self.commits = [Commit(memory, {})]
-        self.floor = 0
-        self.is_broken = False
-        self.life = 0
-        self.under_way = 0
-        """How many events are."""
-        self.nesting = 0
-        """How many transactions are open."""
+        self.floor = self.life = self.under_way = self.nesting = 0
+        self.is_broken = self._has_written = self._must_be_seen = False
         self.running: dict[str | None, Alarm] = {}
         self._held: list[Said] = []
-        """What waits for what is being written."""
         self._knows: Needs = {}
-        self._has_written = self._must_be_seen = False
 
     @property
     def needs(self) -> Needs:
@@ -688,7 +388,7 @@ class Actor:
         else:
             said.needs = self.needs
 
-    def write(self, how: How = "confirmed") -> Memory:
+    def write(self, how: str = "") -> Memory:
         """Return the memory, to be changed."""
         self._has_written = True
         self._must_be_seen = self._must_be_seen or how != "unconfirmed"
@@ -707,16 +407,16 @@ class Actor:
             said.needs = self.needs
         self._held.clear()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Undo what is written inside, if it fails."""
+    def in_transaction(self, work: Callable[[], list[Any]], end: str) -> list[Any] | str:
+        """Do something, and undo what it has written if that isn't to be kept."""
         before = self.memory.copy(), self._has_written, self._must_be_seen
         self.nesting += 1
-        try:
-            yield
-        except LookupError:
-            self.memory, self._has_written, self._must_be_seen = before
+        results = work()
         self.nesting -= 1
+        if end == "kept":
+            return results
+        self.memory, self._has_written, self._must_be_seen = before
+        return UNDONE
 
     def wipe(self) -> None:
         """Forget everything."""
@@ -763,8 +463,8 @@ class Run:
         closed: The close code of each client that has lost its socket.
     """
 
-    def __init__(self, world: World, now: float, *, is_evicting: bool = False) -> None:
-        self.now = Span(now, now)
+    def __init__(self, world: World, now: float, *, is_evicting: bool) -> None:
+        self.now = now
         self.actors = {
             name: Actor(name, actor.memory, actor.sockets) for name, actor in world.items()
         }
@@ -798,23 +498,20 @@ class Run:
         with self._event(who) as actor:
             memory = actor.memory
             if not memory.is_empty:  # else there may be no way back from the next life
-                now = replace(memory.copy(), marks={}, undos=())
-                memory.marks[bookmark] = now
+                memory.marks[bookmark] = replace(memory.copy(), marks={}, undos=())
 
     def connect(self, who: str, socket: Socket) -> None:
         """Open a socket."""
         with self._event(who) as actor:
             actor.sockets.append(socket)
-            self._all((Note(f"{socket.number} came"),), actor)
-
-    def is_open(self, who: str, number: int) -> bool:
-        """Whether an object has an open socket of that number."""
-        return any(socket.number == number for socket in self.actors[who].sockets)
+            self._all((("note", f"{socket.number} came"),), actor)
 
     def say(self, who: str, number: int, message: str) -> None:
         """Have a client send something, and what that makes the object do."""
         actor = self.actors[who]
-        socket = self._socket(actor, number)
+        socket = next((each for each in actor.sockets if each.number == number), None)
+        if socket is None:
+            return
         if message == PING:
             # Who is answered automatically hears nothing that was written, but in order.
             self.said.append(Said(number, PONG, {}))
@@ -830,7 +527,7 @@ class Run:
     def end(self, who: str, number: int, code: int, *, is_clean: bool) -> None:
         """End a socket."""
         actor = self.actors[who]
-        socket = self._socket(actor, number)
+        socket = next(each for each in actor.sockets if each.number == number)
         socket.is_open = False
         self.closed[number] = code
         with self._event(who):
@@ -843,13 +540,8 @@ class Run:
         self.closed.update((socket.number, RESTARTED) for socket in actor.sockets)
         actor.abort()
 
-    def ring(self, who: str, name: str | None, at: Span, *, is_duplicate: bool = False) -> None:
-        """Run an alarm.
-
-        Args:
-            is_duplicate: As if its end hadn't been noted.
-        """
-        self.now = at
+    def ring(self, who: str, name: str | None) -> None:
+        """Run an alarm."""
         with self._event(who) as actor:
             alarm = actor.memory.alarms[name]
             actor.running[name] = alarm
@@ -858,40 +550,32 @@ class Run:
                 self._all(ringing(name, alarm.retries), actor)
             except Told:
                 if alarm.retries < MOST_RETRIES:
-                    delay = FIRST_RETRY * 2**alarm.retries
-                    retry = at.later(delay - SLACK, 1.25 * delay + SLACK)
-                    outcome = Alarm(alarm.scheduled, alarm.retries + 1, retry)
-            except Reset:
-                outcome = replace(alarm, retry=at.later(0, SOON))
-            actor.running.pop(name, None)
-            alarms = actor.memory.alarms
-            if alarms.get(name) is alarm and not is_duplicate:
+                    due = self.now + FIRST_RETRY * 2**alarm.retries
+                    outcome = Alarm(alarm.scheduled, due, alarm.retries + 1)
+            actor.running.pop(name)
+            if actor.memory.alarms.get(name) is alarm:
                 memory = actor.write()
                 del memory.alarms[name]
                 if outcome is not None:
                     memory.alarms[name] = outcome
 
-    def ring_due(self, until: float, *, is_late: bool = False) -> None:
-        """Run all alarms that are due, and what these make due.
-
-        Args:
-            is_late: They may run at any time up to then.
-        """
-        since = self.now.lo
+    def ring_due(self, until: float) -> None:
+        """Run all alarms that are due, and what these make due."""
         while due := self.due(until):
-            who, name, span = due[0]
-            self.ring(who, name, _time_of(span, since, until, is_late=is_late))
-        self.now = Span(until, until)
+            moment, who, name = due[0]
+            self.now = max(self.now, moment)
+            self.ring(who, name)
+        self.now = until
 
-    def due(self, until: float) -> list[tuple[str, str | None, Span]]:
-        """Return which alarms are surely due, the earliest first."""
+    def due(self, until: float) -> list[tuple[float, str, str | None]]:
+        """Return which alarms are due, the earliest first."""
         alarms = [
-            (who, name, alarm.due)
+            (alarm.due, who, name)
             for who, actor in self.actors.items()
             for name, alarm in actor.memory.alarms.items()
-            if alarm.due.hi <= until
+            if alarm.due <= until
         ]
-        return sorted(alarms, key=lambda each: (each[2], each[0], each[1] or ""))
+        return sorted(alarms, key=lambda each: (each[0], each[1], each[2] or ""))
 
     # What may be left of it.
 
@@ -904,24 +588,24 @@ class Run:
         names = list(self.actors)
         for numbers in product(*(range(len(actor.commits)) for actor in self.actors.values())):
             cut = dict(zip(names, numbers, strict=True))
-            chosen = {name: self.actors[name].commits[number] for name, number in cut.items()}
-            if all(_within(needs, cut) for needs in (seen, *(c.needs for c in chosen.values()))):
+            kept = {name: self.actors[name].commits[number] for name, number in cut.items()}
+            if all(_within(needs, cut) for needs in (seen, *(c.needs for c in kept.values()))):
                 said = [s for s in self.said if s.needs is not None and _within(s.needs, cut)]
-                yield _reborn({name: commit.memory for name, commit in chosen.items()}), said
+                yield _reborn({name: commit.memory for name, commit in kept.items()}), said
 
-    def cuts_of_alarms(self, until: float) -> Iterator[tuple[World, list[Said]]]:
-        """Yield the same if it dies while alarms ring."""
+    def cuts_of_alarms(self, until: float) -> Iterator[tuple[World, list[Said], float]]:
+        """Yield the same if it dies while alarms ring, and when that is."""
         memories = {name: actor.memory for name, actor in self.actors.items()}
-        yield _reborn(memories), self.said
         due = self.due(until)
-        for who, name, span in due:
-            if span.lo > due[0][2].hi:
-                break  # another one is surely earlier
-            after = Run(self.actors, self.now.lo, is_evicting=self._is_evicting)
-            after.ring(who, name, _time_of(span, self.now.lo, until, is_late=True))
-            for number, commit in enumerate(after.actors[who].commits[1:-1], 1):
+        for moment, who, name in due:
+            if max(moment, self.now) > max(due[0][0], self.now):
+                break
+            after = Run(self.actors, max(moment, self.now), is_evicting=self._is_evicting)
+            yield _reborn(memories), self.said, after.now
+            after.ring(who, name)
+            for number, commit in enumerate(after.actors[who].commits[1:], 1):
                 heard = [s for s in after.said if s.needs and s.needs[who] <= number]
-                yield _reborn(memories | {who: commit.memory}), self.said + heard
+                yield _reborn(memories | {who: commit.memory}), self.said + heard, after.now
             after.said[:0] = self.said
             yield from after.cuts_of_alarms(until)
 
@@ -944,117 +628,87 @@ class Run:
     def _all(self, script: Script, actor: Actor, socket: Socket | None = None) -> list[Any]:
         return [self._do(op, actor, socket) for op in script]
 
-    def _do(self, op: Op, actor: Actor, socket: Socket | None) -> Any:
+    def _do(self, op: Script, actor: Actor, socket: Socket | None) -> Any:
         memory = actor.memory
         match op:
-            case Put(key, value, how):
+            case ("put", key, value, how):
                 actor.write(how).keys[key] = value
-            case PutMany(keys, value, how):
-                actor.write(how).keys.update(dict.fromkeys(keys, value))
-            case Grow(key, size):
-                actor.write().keys[key] = large(size)
-            case Delete(key, how):
+            case ("delete", key, how):
                 if key not in memory.keys:
                     return False
                 del actor.write(how).keys[key]
                 return True
-            case DeleteMany(keys):
-                return sum(self._do(Delete(key), actor, None) for key in set(keys))
-            case Get(key):
+            case ("get", key):
                 return memory.keys.get(key)
-            case List():
-                return sorted(memory.keys)
-            case Insert(row, _) if row in memory.rows:
+            case ("insert", row, _) if row in memory.rows:
                 return "SQLITE_CONSTRAINT"
-            case Insert(row, text):
+            case ("insert", row, text):
                 actor.write().rows[row] = text
-            case Update(row, text):
+            case ("update", row, text):
                 if row not in memory.rows:
                     return 0
                 actor.write().rows[row] = text
                 return 1
-            case Remove(row):
-                return 0 if row not in memory.rows else len([actor.write().rows.pop(row)])
-            case Make(table):
+            case ("note", text):
+                insort(actor.write().notes, text)
+            case ("make table", table):
                 if f"extra_{table}" not in memory.tables:
                     actor.write().tables.add(f"extra_{table}")
-            case Drop(table):
-                if f"extra_{table}" in memory.tables:
-                    actor.write().tables.remove(f"extra_{table}")
-            case Note(text):
-                insort(actor.write().notes, text)
-            case SetAlarm(name, seconds, how):
-                scheduled = self.now.later(seconds, seconds)
-                alarm = memory.alarms.get(name)
-                is_same = alarm == Alarm(scheduled) and scheduled.lo == scheduled.hi
-                if not is_same or alarm is actor.running.get(name):
-                    memory.alarms[name] = Alarm(scheduled)
+            case ("set alarm", name, seconds, how):
+                alarm, new = memory.alarms.get(name), Alarm(*[self.now + seconds] * 2)
+                if alarm != new or alarm is actor.running.get(name):
+                    memory.alarms[name] = new
                 actor.write(how)
-            case DropAlarm(name):
+            case ("drop alarm", name):
                 alarm = memory.alarms.get(name)
                 if alarm is not None and alarm is not actor.running.get(name):
                     del actor.write().alarms[name]
-            case DeleteAll():
+            case ("delete all",):
                 actor.wipe()
-            case Broadcast(text, tag):
+            case ("broadcast", text, tag):
                 among = [s for s in actor.sockets if s.is_open and (tag is None or tag in s.tags)]
                 for each in among:
                     self._send(actor, each, text)
                 return len(among)
-            case Send(number, text):
-                for each in _chosen(actor, number):
-                    self._send(actor, each, text)
-            case Attach(number, value):
-                for each in _chosen(actor, number):
+            case ("attach", number, value):
+                for each in chosen(actor.sockets[::-1], number):
                     each.value = value
-            case Reply(text):
+                    self._send(actor, each, "you have something")
+            case ("reply", text):
                 assert socket is not None
                 socket.count += 1
                 self._send(actor, socket, f"{socket.count} {text}")
-            case Close():
+            case ("close", _):
                 assert socket is not None
                 socket.is_open = False
-            case Pause() | Sync():
+            case ("pause",) | ("sync",):
                 actor.commit()
-            case Transaction(script, end):
+            case ("transaction", script, end):
                 actor.commit()
-                result = self._in_transaction(script, end, actor, socket)
+                result = actor.in_transaction(partial(self._all, script, actor, socket), end)
                 actor.commit()
                 return result
-            case TransactionSync(script, end):
-                return self._in_transaction(script, end, actor, socket)
-            case Block(script):
+            case ("transaction sync", script, end):
+                return actor.in_transaction(partial(self._all, script, actor, socket), end)
+            case ("block", script):
                 actor.commit()
                 result = self._all(script, actor, socket)
                 actor.commit()
                 return result
-            case Call(other, script):
+            case ("call", other, script):
                 return self._call(actor, other, script)
-            case Raise():
+            case ("raise",):
                 raise Told
-            case Abort():
-                self._reset(actor)
-            case Stumble():
-                if STUMBLED not in memory.keys:
-                    actor.write().keys[STUMBLED] = 1
-                    actor.commit()
-                    self._reset(actor)
+            case ("abort",):
+                self.abort(actor.name)
+                raise Reset
+            case _:
+                raise AssertionError(op)
         return None
-
-    def _in_transaction(
-        self, script: Script, end: End, actor: Actor, socket: Socket | None
-    ) -> list[Any] | str:
-        with actor.transaction():
-            results = self._all(script, actor, socket)
-            if end == "kept":
-                return results
-            raise LookupError
-        return UNDONE
 
     def _call(self, actor: Actor, other: str, script: Script) -> Any:
         actor.commit()
-        life = actor.life
-        callee = self.actors[other]
+        life, callee = actor.life, self.actors[other]
         callee.hear_of(actor)
         result: Any
         try:
@@ -1068,22 +722,10 @@ class Run:
         actor.hear_of(callee)
         return result
 
-    def _reset(self, actor: Actor) -> None:
-        self.abort(actor.name)
-        raise Reset
-
     def _send(self, actor: Actor, socket: Socket, text: str) -> None:
         said = Said(socket.number, text)
         self.said.append(said)
         actor.say(said)
-
-    def _socket(self, actor: Actor, number: int) -> Socket:
-        return next(socket for socket in actor.sockets if socket.number == number)
-
-
-def new_world(names: Sequence[str]) -> World:
-    """Return a world in which nothing has happened."""
-    return {name: Actor(name, Memory()) for name in names}
 
 
 def reborn(world: World) -> World:
@@ -1095,67 +737,21 @@ def _reborn(memories: Mapping[str, Memory]) -> World:
     return {name: Actor(name, memory.next_life()) for name, memory in memories.items()}
 
 
-def distinct(worlds: Iterable[World]) -> list[World]:
-    """Return each world once."""
-    found: dict[int, tuple[Any, World]] = {}
-    for world in worlds:
-        content = [(actor.memory, actor.sockets) for actor in world.values()]
-        if content not in [known for known, _ in found.values()]:
-            found[len(found)] = content, world
-    return [world for _, world in found.values()]
-
-
 def _within(needs: Needs, cut: Needs) -> bool:
     return all(commit <= cut[name] for name, commit in needs.items())
 
 
-def _time_of(span: Span, since: float, until: float, *, is_late: bool) -> Span:
-    """Return when an alarm runs."""
-    if is_late:
-        return Span(max(span.lo, since), until)
-    if span.hi <= since:  # it is overdue
-        return Span(since, since)
-    return span  # what is unsure may have been before
-
-
-def _chosen(actor: Actor, number: int) -> list[Socket]:
-    sockets = [socket for socket in reversed(actor.sockets) if socket.is_open]
-    return [sockets[number % len(sockets)]] if sockets else []
-
-
-_shown = Repr()
-_shown.maxdict = _shown.maxlist = _shown.maxset = _shown.maxtuple = 99
-shown: Final = _shown.repr
-"""Shows a value, large ones in part."""
-
-
-def difference(actor: Actor, sight: Sight) -> str | None:
+def difference(actor: Actor, sight: Mapping[str, Any]) -> str | None:
     """Say what is wrong with what was seen of an object; None if nothing is."""
     memory = actor.memory
-    sockets = [(s.number, s.count, s.value, list(s.tags)) for s in reversed(actor.sockets)]
-    tagged = {tag: [s.number for s in actor.sockets if tag in s.tags] for tag in TAGS}
     expected = {
         "keys": memory.keys,
         "rows": memory.rows,
         "notes": sorted(memory.notes),
         "tables": memory.tables,
-        "sockets": sockets,
-        "tagged": tagged,
-        "set_for": sight.alarms,
+        "alarms": {name: alarm.scheduled for name, alarm in memory.alarms.items()},
+        "sockets": [(s.number, s.count, s.value, *s.tags) for s in reversed(actor.sockets)],
     }
-    for what, value in expected.items():
-        if getattr(sight, what) != value:
-            return f"{what} of {actor.name}: {shown(getattr(sight, what))}, not {shown(value)}"
-    times = {name: alarm.scheduled for name, alarm in memory.alarms.items()}
-    if times.keys() != sight.alarms.keys() or not all(
-        times[name].holds(time) for name, time in sight.alarms.items()
-    ):
-        return f"alarms of {actor.name}: {sight.alarms!r}, not {times!r}"
-    return None
-
-
-def learn(actor: Actor, sight: Sight) -> None:
-    """Take over the times that the model couldn't know."""
-    for name, time in sight.alarms.items():
-        alarm = actor.memory.alarms[name]
-        actor.memory.alarms[name] = replace(alarm, scheduled=Span(time, time))
+    wrong = [what for what, value in expected.items() if sight[what] != value]
+    told = [f"{what} of {actor.name}: {sight[what]!r}, not {expected[what]!r}" for what in wrong]
+    return "\n".join(told) or None
