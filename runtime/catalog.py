@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import aiosqlite
 
@@ -21,9 +23,8 @@ from runtime.errors import DataFolderRefused, SqlError
 from runtime.tasks import spawn_outside
 
 VERSION: Final = 1  # of what follows; 0 was the same, and didn't say so
-_SCHEMA: Final = """
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
+_SCHEMA: Final = f"""
+    BEGIN;
     CREATE TABLE IF NOT EXISTS classes (name TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE);
     CREATE TABLE IF NOT EXISTS migrations (position INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE);
     CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -40,8 +41,11 @@ _SCHEMA: Final = """
         due REAL NOT NULL,
         PRIMARY KEY (directory, id, name)
     ) WITHOUT ROWID;
+    PRAGMA user_version = {VERSION};
+    COMMIT;
 """
 _THE_ONE: Final = ""  # in the table, the alarm that has no name
+_ROWS_AT_ONCE: Final = 64  # of a cursor that is read bit by bit, which none is
 
 CatalogError = aiosqlite.Error
 """What the catalog's methods raise when it can't be read or written."""
@@ -84,6 +88,7 @@ class Catalog:
         self.failed: Callable[[SqlError, Callable[[], object]], object] = _ignore
         self._connection = connection
         self._changes: dict[Key, Entry] = {}
+        self._stamp: int | None = None  # what is to be kept of it, if that is another
         self._writing = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
 
@@ -94,20 +99,13 @@ class Catalog:
         Raises:
             DataFolderRefused: If it can't be opened, or is one of a newer version.
         """
-        connection = aiosqlite.connect(path)
+        connection = aiosqlite.Connection(partial(_open, path), _ROWS_AT_ONCE)
         try:
             await connection
-            version = await _bring_up_to_date(connection)
         except CatalogError as error:
-            await connection.close()
             raise DataFolderRefused(
                 f"the catalog {path} can't be opened: {error}. Restore a backup of the data folder"
             ) from error
-        if version > VERSION:
-            await connection.close()
-            raise DataFolderRefused(
-                f"the catalog {path} was written by a newer version; use that one, or a backup"
-            )
         return cls(connection)
 
     async def close(self) -> None:
@@ -148,15 +146,16 @@ class Catalog:
 
     async def _flush(self) -> None:
         async with self._writing:
-            if not self._changes:
+            if not self._changes and self._stamp is None:
                 return
             changes, self._changes = self._changes, {}
+            stamp, self._stamp = self._stamp, None
             try:
-                for key, entry in changes.items():
-                    await self._write(key, entry)
+                await self._write(changes, stamp)
                 await self._connection.commit()
             except CatalogError:
                 self._changes = {**changes, **self._changes}
+                self._stamp = stamp if self._stamp is None else self._stamp
                 await self._connection.rollback()
                 raise
 
@@ -192,7 +191,7 @@ class Catalog:
             await self._connection.executemany(
                 "INSERT INTO classes (name, key) VALUES (?, ?)", list(plan.keys.items())
             )
-            await self._connection.executemany(
+            await self._each(
                 "INSERT INTO migrations (tag) VALUES (?)", [(tag,) for tag in plan.new_tags]
             )
             for key in plan.deleted_keys:
@@ -211,13 +210,9 @@ class Catalog:
         )
         return next((int(stamp) for (stamp,) in rows), 0)
 
-    async def keep_stamp(self, stamp: int) -> None:
-        """Keep that time, at the latest when the journal is erased."""
-        async with self._writing:
-            await self._connection.execute(
-                "INSERT OR REPLACE INTO marks (name, value) VALUES ('stamp', ?)", (stamp,)
-            )
-            await self._connection.commit()
+    def keep_stamp(self, stamp: int) -> None:
+        """Note that time, for the next `flush`. At the latest when the journal is erased."""
+        self._stamp = stamp
 
     async def alarms(self) -> list[tuple[Key, str | None, str | None, float]]:
         """Return all alarms: whose, that object's name, the alarm's name, and when it is due."""
@@ -262,34 +257,57 @@ class Catalog:
         while self._changes and await self.try_flush():
             pass
 
-    async def _write(self, key: Key, entry: Entry) -> None:
-        where = (key.directory, key.hex)
-        await self._connection.execute("DELETE FROM alarms WHERE directory = ? AND id = ?", where)
-        if entry.alarms is None:
-            await self._connection.execute(
-                "DELETE FROM objects WHERE directory = ? AND id = ?", where
-            )
-            return
-        await self._connection.execute(
+    async def _write(self, changes: Mapping[Key, Entry], stamp: int | None) -> None:
+        there = {key: entry for key, entry in changes.items() if entry.alarms is not None}
+        await self._each("DELETE FROM alarms WHERE directory = ? AND id = ?", changes)
+        await self._each(
+            "DELETE FROM objects WHERE directory = ? AND id = ?", changes.keys() - there.keys()
+        )
+        await self._each(
             "INSERT INTO objects (directory, id, name) VALUES (?, ?, ?) "
             "ON CONFLICT (directory, id) DO UPDATE SET name = coalesce(excluded.name, name)",
-            (*where, entry.name),
+            [(*key, entry.name) for key, entry in there.items()],
         )
-        await self._connection.executemany(
+        await self._each(
             "INSERT INTO alarms (directory, id, name, due) VALUES (?, ?, ?, ?)",
-            [(*where, alarm or _THE_ONE, due) for alarm, due in entry.alarms.items()],
+            [
+                (*key, alarm or _THE_ONE, due)
+                for key, entry in there.items()
+                for alarm, due in (entry.alarms or {}).items()
+            ],
         )
+        if stamp is not None:
+            await self._connection.execute(
+                "INSERT OR REPLACE INTO marks (name, value) VALUES ('stamp', ?)", (stamp,)
+            )
+
+    async def _each(self, statement: str, rows: Collection[tuple[Any, ...]]) -> None:
+        if rows:  # one visit to the thread for all of them, and none for nothing
+            await self._connection.executemany(statement, rows)
 
 
-async def _bring_up_to_date(connection: aiosqlite.Connection) -> int:
-    """Make what isn't there, and return the version; of a newer one nothing is touched."""
-    [(version,)] = await connection.execute_fetchall("PRAGMA user_version")
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the file as the catalog needs it, all at once, on the catalog's thread."""
+    connection = sqlite3.connect(path)
+    try:
+        _bring_up_to_date(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Make what isn't there. A file of a newer version isn't touched."""
+    [(version,)] = connection.execute("PRAGMA user_version")
     if version > VERSION:
-        return int(version)
-    await connection.executescript(_SCHEMA)
+        raise DataFolderRefused(
+            f"the catalog {path} was written by a newer version; use that one, or a backup"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
     if version < VERSION:
-        await connection.execute(f"PRAGMA user_version = {VERSION}")
-    return VERSION
+        connection.executescript(_SCHEMA)
 
 
 def _failure(error: Exception) -> SqlError:

@@ -59,6 +59,7 @@ class MortalRuntime(Runtime[EnvT]):
 
     clock: ManualClock
     disk: Disk
+    _syncer: FaultySyncer
 
     def __init__(
         self,
@@ -134,7 +135,6 @@ class MortalRuntime(Runtime[EnvT]):
 
     def _make_host(self, histories: Histories) -> Host:
         vfs = None if self._vfs is None else self._vfs.name
-        self._syncer = self._make_syncer()
         return FaultyHost(
             self.config,
             self.clock,

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, Generic, Self
@@ -17,7 +18,7 @@ from typing_extensions import TypeVar
 
 from runtime.awake import causes
 from runtime.catalog import Catalog, CatalogError, Key
-from runtime.classes import check_same, plan
+from runtime.classes import Plan, check_same, plan
 from runtime.clock import Clock, SystemClock
 from runtime.config import RuntimeConfig
 from runtime.errors import CodeRefused, DataFolderRefused
@@ -226,6 +227,8 @@ class Runtime(Generic[EnvT]):
             with _refusing(self.config.data):
                 starting = break_pins(self.config.data)
                 failed.callback(os.close, starting)
+                self._syncer = self._make_syncer()
+                failed.callback(self._syncer.shut_down)
                 keys, stamp = await self._open_folder(failed)
             self.host = self._make_host(
                 Histories(Stamps(self._clock, stamp), _retention(self.config))
@@ -237,7 +240,7 @@ class Runtime(Generic[EnvT]):
                     "the clock, and bookmarks keep to the order of commits",
                     ahead,
                 )
-            self._disk = Disk(self.config.data, self._clock, self.host.syncer)
+            self._disk = Disk(self.config.data, self._clock, self._syncer)
             self._catalog.failed = self._disk.refused
             self._opened_at = self._clock.time()
             self._bind(keys)
@@ -252,7 +255,8 @@ class Runtime(Generic[EnvT]):
         failed.push_async_callback(self._catalog.abandon)
         stamp = await self._catalog.latest_stamp()
         journal = self.config.data / "journal"
-        for found in await asyncio.to_thread(recover, journal, objects, _retention(self.config)):
+        recovering = partial(recover, journal, objects, _retention(self.config))
+        for found in await self._syncer.result_of(recovering):
             stamp = max(stamp, found.stamp)
             key = Key(found.directory, found.hex)
             if found.exists:
@@ -260,14 +264,14 @@ class Runtime(Generic[EnvT]):
             else:
                 self._catalog.forget(key)
         # Beyond what this start gives out ahead of its clock, for the next one to begin at.
-        await self._catalog.keep_stamp(stamp + FORGOTTEN)
+        self._catalog.keep_stamp(stamp + FORGOTTEN)
         await self._catalog.flush()
-        await asyncio.to_thread(begin_anew, journal)
+        await self._syncer.result_of(partial(begin_anew, journal))
         return await self._class_keys(objects), stamp
 
     async def _close(self) -> None:
         try:
-            await self._catalog.keep_stamp(self.host.histories.stamps.last)
+            self._catalog.keep_stamp(self.host.histories.stamps.last)
             await self._catalog.close()
             self.host.journal.erase_if_settled()
         except (OSError, CatalogError) as error:
@@ -278,13 +282,16 @@ class Runtime(Generic[EnvT]):
             self._let_go()
 
     def _let_go(self) -> None:
-        self.host.syncer.shut_down()
+        self._syncer.shut_down()
         self.host.journal.close()
         os.close(self._lock)
 
     def _make_host(self, histories: Histories) -> Host:
         vfs = None if self._vfs is None else self._vfs.name
-        return Host(self.config, self._clock, self._catalog, Syncer(), histories, vfs=vfs)
+        return Host(self.config, self._clock, self._catalog, self._syncer, histories, vfs=vfs)
+
+    def _make_syncer(self) -> Syncer:
+        return Syncer()
 
     def _bind(self, keys: Mapping[str, str]) -> None:
         for binding, cls in self.bindings.items():
@@ -311,8 +318,9 @@ class Runtime(Generic[EnvT]):
                 name,
             )
         if changes.deleted_keys:
-            await asyncio.to_thread(_delete, objects, changes.deleted_keys)
-        await self._catalog.carry_out(changes)
+            await self._syncer.result_of(partial(_delete, objects, changes.deleted_keys))
+        if changes != Plan(known, (), ()):
+            await self._catalog.carry_out(changes)
         return changes.keys
 
 
