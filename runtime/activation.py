@@ -74,6 +74,7 @@ class Activation:
         gates = self.input, self.output = InputGate(self._loop.call_soon), OutputGate()
         self.tasks: dict[ObjectTask, None] = {}
         """Those that are under way or waiting, in order: so they fail in order too."""
+        self.lent: set[Lease] = set()  # to others, who have references to what is its own
         self.owed: dict[Reply, None] = {}
         """Replies that fail if it breaks."""
         self.instance: Any = None

@@ -23,10 +23,10 @@ def causes(life: Activation, idle_seconds: float) -> list[str]:
     now = life.clock.time()
     if life.failure is not None:
         return [f"it was reset, and waits for the disk to let go of its database: {life.failure}"]
-    if life.is_quiet:
+    if life.is_quiet and not life.lent:
         idle = now - life.quiet_since
         return [f"idle for {_span(idle)}; it leaves memory in {_span(idle_seconds - idle)}"]
-    return [*_of_tasks(life, now), *_of_disk(life)]
+    return [*_of_tasks(life, now), *_of_disk(life), *_of_references(life)]
 
 
 def _of_tasks(life: Activation, now: float) -> Iterator[str]:
@@ -61,6 +61,12 @@ def _of_disk(life: Activation) -> Iterator[str]:
         yield "what it has written waits for the disk"
     if disk.is_to_checkpoint:
         yield "a checkpoint is under way, or waits for its turn"
+
+
+def _of_references(life: Activation) -> Iterator[str]:
+    if count := len(life.lent):
+        what = "a reference" if count == 1 else f"{count} references"
+        yield f"somebody holds {what} to functions or targets of its"
 
 
 def _span(seconds: float) -> str:

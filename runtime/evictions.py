@@ -156,12 +156,12 @@ class Evictions:
 
     def _evict_if_idle(self, life: Activation) -> None:
         remaining = self._idle_seconds - (self._house.clock.time() - life.quiet_since)
-        if life.is_quiet and remaining <= 0:
+        if life.is_quiet and remaining <= 0 and not life.lent:
             self.evict(self._house.resident_of(life))
             return
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s stays in memory: %s", life, "; ".join(causes(life, self._idle_seconds)))
-        if life.tasks:  # it can't have been idle before that
+        if life.tasks or life.lent:  # it can't have been idle before that
             self.watch(life)
         else:
             self.watch(life, max(remaining, DISK_SECONDS))

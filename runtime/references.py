@@ -5,8 +5,8 @@ it passes that object's gates, inside the critical section that it was sent from
 
 A handle stands on a **lease**, which ends once: that of an argument when the call is answered, any
 other when it is disposed of, when nothing refers to the handle any more, or with the life of the
-object that holds it. Code outside of all objects has no life. To pass a handle on makes another.
-When the last lease of a target has ended, and no call of it runs, its own ``dispose()`` does.
+object that holds it; code outside of all objects has none. Until then, the original's object stays
+in memory. To pass a handle on makes another. After a target's last its own ``dispose()`` runs.
 """
 
 from __future__ import annotations
@@ -71,8 +71,7 @@ class _Original:
 
     def __init__(self, value: Any, life: Activation | None) -> None:
         self.value = value
-        self.life = life
-        """Whose code it is; None for that of no object."""
+        self.life = life  # whose code it is; None for that of no object
         kind: type = type(value)
         self.methods = _methods_of(kind) if isinstance(value, RpcTarget) else None
         """Those of a target that can be called; None for a function."""
@@ -80,6 +79,7 @@ class _Original:
         self.hook = None if self.methods is None else getattr(value, "dispose", None)
         self.loop = asyncio.get_running_loop()
         self.uses = 0
+        self.lent = set[Lease]() if life is None else life.lent
         self._is_leaving = False
 
     def release(self, gate: InputGate | None) -> None:
@@ -125,18 +125,16 @@ class Lease:
 
     def __init__(self, original: _Original, gate: InputGate | None) -> None:
         self.original = original
-        self.gate = gate
-        """Which its calls pass: where the original was sent from."""
-        self.ended: str | None = None
-        """After what it can't be used any more."""
+        self.gate = gate  # which its calls pass: where the original was sent from
+        self.ended: str | None = None  # after what it can't be used any more
         self._holder: Activation | None = None
         self._is_counted = True
         original.uses += 1
+        original.lent.add(self)
 
     def handle(self) -> FunctionReference | TargetReference:
         """Return what its holder uses. To be called once."""
-        is_function = self.original.methods is None
-        return FunctionReference(self) if is_function else TargetReference(self)
+        return (FunctionReference if self.original.methods is None else TargetReference)(self)
 
     def another(self) -> Lease:
         """Return another lease of the same, if this one may be used."""
@@ -160,6 +158,8 @@ class Lease:
 
     def give_to(self, holder: Activation | None) -> None:
         self._holder = holder
+        if holder is self.original.life:
+            self.original.lent.discard(self)  # or it would keep itself in memory
         if holder is not None and holder.is_over:
             self.drop()
         elif holder is not None:
@@ -187,6 +187,7 @@ class Lease:
     def _let_go(self) -> None:
         if self._is_counted:
             self._is_counted = False
+            self.original.lent.discard(self)
             if self._holder is not None and self._holder.held:
                 self._holder.held.pop(self, None)
             self.original.release(self.gate)

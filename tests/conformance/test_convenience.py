@@ -27,7 +27,6 @@ LEFT_OUT: Final[dict[str, str]] = {
     "K06": "state and setState are partyserver's; ours are attachments (H17) and ctx.storage",
     "K08": "CORS is the web framework's: Litestar's CORSConfig",
     "K09": "no props: what an object is to trust comes in the headers of forward()",
-    "K13": "no helpers for retries: errors say by `retryable` and `overloaded` what to do",
 }
 
 
@@ -247,3 +246,22 @@ async def test_k12_a_migration_that_fails_leaves_the_version_where_it_was(
     Library.migrations = (*done, "INSERT INTO authors VALUES ('edsger')")
 
     assert await library.authors() == ["ada", "grace", "edsger"]
+
+
+# Trying again. There are no helpers for that: the errors say what they would ask.
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be_repeated"),
+    [
+        (errors.RoutingError("lost"), True),
+        (errors.ShuttingDown("stopping"), True),
+        (errors.Overloaded("busy"), False),
+        (errors.ObjectReset("reset"), False),
+        (errors.RemoteError("KeyError", "'x'"), False),
+    ],
+)
+def test_k13_an_error_says_whether_the_call_may_be_repeated_at_once(
+    error: errors.DurableObjectError, may_be_repeated: bool
+) -> None:
+    assert (error.retryable and not error.overloaded) is may_be_repeated

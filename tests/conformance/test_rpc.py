@@ -493,11 +493,6 @@ async def test_g13_a_result_without_references_lets_its_object_leave_memory(
     assert awake_runtime.host.life_of(key_of(awake_service)) is None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=errors.ObjectReset,
-    reason="to be mended: a handle that somebody holds doesn't keep its object in memory",
-)
 async def test_g13_a_result_that_is_held_keeps_its_object_in_memory(
     awake_runtime: TestRuntime[Env], awake_service: Any
 ) -> None:

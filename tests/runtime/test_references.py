@@ -139,6 +139,9 @@ class Peer(DurableObject[Env]):
         Peer.shown = self.env.peers.get_by_name("other").make_noted(waiting)
         self._kept = await Peer.shown
 
+    async def keep_from_itself(self) -> None:
+        self._kept = await self.env.peers.get(self.ctx.id).make_noted()
+
     async def give_back(self, lent: Any) -> Any:
         return [lent, await lent.increment()]
 
@@ -712,6 +715,36 @@ async def test_a_result_that_comes_too_late_for_its_caller_ends(
     assert await other.noted("ends") == 1
     with pytest.raises(errors.ObjectReset):
         await asking
+
+
+async def test_an_object_stays_in_memory_while_somebody_holds_a_reference_of_its(
+    runtime: TestRuntime[Env], peer: Any
+) -> None:
+    counter = await peer.make_counter(10)
+    more = [counter.dup(), await peer.make_counter(0)]
+
+    await runtime.clock.advance(60)
+
+    held = "somebody holds {} to functions or targets of its"
+    assert runtime.why_awake(peer) == [held.format("3 references")]
+    for handle in more:
+        handle.dispose()
+    await runtime.settle()
+    assert runtime.why_awake(peer) == [held.format("a reference")]
+    assert await counter.increment() == 11
+    counter.dispose()
+    await runtime.clock.advance(20)
+    assert runtime.why_awake(peer) == []
+
+
+async def test_a_reference_to_what_is_its_own_keeps_no_object_in_memory(
+    runtime: TestRuntime[Env], peer: Any
+) -> None:
+    await peer.keep_from_itself()
+
+    await runtime.clock.advance(11)
+
+    assert runtime.why_awake(peer) == []
 
 
 async def test_a_reference_dies_with_the_memory_it_points_into(
