@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from apps import pages
 from apps.booking.domain.house import House, row_name
@@ -14,6 +13,16 @@ from apps.booking.domain.payment import Card
 from apps.booking.domain.sale import FREE, HELD, SOLD, Sale, Scene, Tally
 from apps.identity import Guest
 
+COLOURS = 5  # of prices
+CARDS = {
+    Card.GOOD: "good: the payment succeeds",
+    Card.DECLINED: "declined",
+    Card.SLOW: "slow: it takes three seconds",
+    Card.SLOW_DECLINED: "slow, and then declined",
+    Card.SILENT: "charged, but no answer comes",
+    Card.LOST: "the request gets lost",
+    Card.TWICE: "the answer comes twice",
+}
 STATES = {FREE: "free", HELD: "held", SOLD: "sold"}
 
 
@@ -32,7 +41,7 @@ def event(scene: Scene, guest: Guest) -> dict[str, Any]:
         "now": scene.now,
         "is_owner": guest.id == scene.house.owner.id,
         "cards": list(Card),
-        "key": str(uuid4()),
+        "mine": {name for hold in scene.holds for name in hold.seats},
         "section": None,
         "notice": "",
         "alternatives": (),
@@ -69,9 +78,12 @@ def rows(house: House, states: str, first: int = 0) -> list[dict[str, Any]]:
 def seat(house: House, number: int, state: str) -> dict[str, Any]:
     """Return what there is to see of one seat."""
     tier = house.tier_of(number)
+    row, place = divmod(number, house.seats_per_row)
     return {
-        "number": number,
         "name": house.name_of(number),
+        "row": row_name(row),
+        "place": place + 1,
+        "rank": house.tiers.index(tier) % COLOURS,
         "state": STATES[state],
         "cents": tier.cents,
         "tier": tier.name,
@@ -152,4 +164,15 @@ def day(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%a %-d %B %Y, %H:%M} UTC"
 
 
-pages.environment.filters |= {"money": money, "clock": clock, "day": day}
+def hour(seconds: float) -> str:
+    """Return the time of a day as people read it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M} UTC"
+
+
+pages.environment.filters |= {
+    "money": money,
+    "clock": clock,
+    "day": day,
+    "hour": hour,
+    "card_name": CARDS.__getitem__,
+}

@@ -66,6 +66,8 @@ class House:
     per_second: int = 0
     """How many people the waiting room lets in each second; 0 for no waiting room."""
     tiers: tuple[Tier, ...] = ()
+    section_rows: int = 0
+    """How many rows a section has; 0 if the event keeps its seats itself. It never changes."""
 
     @property
     def capacity(self) -> int:
@@ -74,15 +76,15 @@ class House:
     @property
     def sections(self) -> tuple[range, ...]:
         """The rows of each section; none if the event keeps its seats itself."""
-        if self.capacity <= SHARDED_FROM:
+        if not self.section_rows:
             return ()
-        height = max(1, SECTION_SEATS // self.seats_per_row)
+        height = self.section_rows
         starts = range(0, self.rows, height)
         return tuple(range(start, min(start + height, self.rows)) for start in starts)
 
     def section_of(self, seat: int) -> int:
         """Return in which section a seat is."""
-        return seat // self.seats_per_row // max(1, SECTION_SEATS // self.seats_per_row)
+        return seat // self.seats_per_row // self.section_rows
 
     def cents_of(self, seat: int) -> int:
         """Return what a seat costs now."""
@@ -122,6 +124,13 @@ class House:
         """
         if person.id != self.owner.id:
             raise NotYours("only whoever organises this event may do that")
+
+
+def section_rows(rows: int, seats_per_row: int) -> int:
+    """Return how many rows the sections of a new event have; 0 if it needs none."""
+    if rows * seats_per_row <= SHARDED_FROM:
+        return 0
+    return max(1, SECTION_SEATS // seats_per_row)
 
 
 def row_name(row: int) -> str:

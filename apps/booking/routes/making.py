@@ -5,7 +5,7 @@ from typing import Any
 from litestar import get, patch, post
 from litestar.params import JSONBody
 
-from apps.booking.domain.house import House, Person, Tier
+from apps.booking.domain.house import House, Person, Tier, section_rows
 from apps.booking.events.asked import ChangeEvent, NewEvent, NewVoucher
 from apps.booking.events.told import EntrySeen, EventSeen, HoldSeen, VoucherSeen
 from apps.booking.routes.given import Events, KnownRequest, Slug, person
@@ -64,6 +64,7 @@ def new_house(wanted: NewEvent, owner: Person) -> House:
         starts_at=wanted.starts_at.timestamp() if wanted.starts_at else 0.0,
         per_person=wanted.per_person,
         tiers=(Tier("Standard", 0, wanted.rows - 1, wanted.price),),
+        section_rows=section_rows(wanted.rows, wanted.seats_per_row),
     )
 
 

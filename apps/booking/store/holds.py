@@ -112,6 +112,11 @@ def orders(sql: SqlStorage, after: int, limit: int) -> list[Hold]:
     return _select(sql, where, after, limit).to_array()
 
 
+def all_holds(sql: SqlStorage) -> list[Hold]:
+    """Return everything that is remembered, for whoever checks the books."""
+    return _select(sql, "1 ORDER BY number").to_array()
+
+
 def unpaid(sql: SqlStorage, limit: int) -> list[Hold]:
     """Return what is held now, oldest first."""
     where = (

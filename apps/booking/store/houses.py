@@ -12,8 +12,9 @@ def create(sql: SqlStorage, house: House) -> None:
     """Keep a new event, with a row for each seat if it keeps its seats itself."""
     sql.exec(
         """
-        INSERT INTO house (slug, title, rows, seats_per_row, owner_id, owner, starts_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO house (slug, title, rows, seats_per_row, owner_id, owner, starts_at,
+            section_rows)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         """,
         house.slug,
         house.title,
@@ -22,6 +23,7 @@ def create(sql: SqlStorage, house: House) -> None:
         house.owner.id,
         house.owner.name,
         house.starts_at,
+        house.section_rows,
     )
     change(sql, house)
 
@@ -62,7 +64,7 @@ def find(sql: SqlStorage) -> House | None:
     return sql.exec(
         """
         SELECT slug, title, rows, seats_per_row, owner_id, owner, starts_at, is_open, per_person,
-            per_second
+            per_second, section_rows
         FROM house
         """,
         row=house,

@@ -32,7 +32,8 @@ EVENT: Final = (
         starts_at REAL NOT NULL,
         is_open INTEGER NOT NULL DEFAULT 1,
         per_person INTEGER NOT NULL DEFAULT 0,
-        per_second INTEGER NOT NULL DEFAULT 0
+        per_second INTEGER NOT NULL DEFAULT 0,
+        section_rows INTEGER NOT NULL DEFAULT 0
     );
     {SEATS};
     CREATE TABLE holds (

@@ -48,6 +48,10 @@ class SeatTable:
             self._first,
             count,
         )
+        self.forget()
+
+    def forget(self) -> None:
+        """Read the table anew, because somebody else has changed it."""
         self._free = self._version = None
 
     @property

@@ -1,0 +1,283 @@
+"""A rush for few seats, by the real booking app: every seat is sold once, and is paid for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Final
+
+from apps.booking.domain.hold import HOLD_SECONDS, Hold, Reference
+from apps.booking.domain.house import House, Person, Tier
+from apps.booking.domain.payment import Card, Charge, ChargeState
+from apps.booking.domain.refusals import Refusal
+from apps.booking.domain.saga import AWAITS_PAYMENT, KEEPS_SEATS, State, Way
+from apps.booking.domain.sale import Sale
+from apps.booking.objects.catalogue import Catalogue
+from apps.booking.objects.customer import Customer
+from apps.booking.objects.event import Event
+from apps.booking.objects.order import Order
+from apps.booking.objects.payments import Payments
+from apps.booking.objects.queue import Queue
+from apps.booking.objects.section import Section
+from apps.booking.store import holds
+from runtime import DurableObject
+from runtime.checkers import Operation, Violation, told
+from runtime.scenario import Client, Scenario
+
+ROWS: Final = 2
+WIDTH: Final = 4
+SLUG: Final = "gala"
+OWNER: Final = Person("owner", "Owner")
+CARDS: Final = (*[Card.GOOD] * 6, *Card)
+"""What people pay with: mostly something that works."""
+
+
+class WatchedEvent(Event):
+    """The event, which can also be asked for its books."""
+
+    async def ledger(self) -> list[Hold]:
+        """Return all holds."""
+        return holds.all_holds(self._sql)
+
+    async def taken(self) -> dict[int, tuple[int, bool]]:
+        """Return for each seat that isn't free whose it is, and whether it is sold."""
+        return taken(self)
+
+
+class WatchedSection(Section):
+    """The same of a section."""
+
+    async def taken(self) -> dict[int, tuple[int, bool]]:
+        """Return for each seat that isn't free whose it is, and whether it is sold."""
+        return taken(self)
+
+
+def taken(of: DurableObject[Any]) -> dict[int, tuple[int, bool]]:
+    """Return for each seat that isn't free whose it is, and whether it is sold."""
+    rows = of.ctx.storage.sql.exec("SELECT number, hold, is_sold FROM seats WHERE hold IS NOT NULL")
+    return {row["number"]: (row["hold"], bool(row["is_sold"])) for row in rows}
+
+
+class Rushing(Scenario):
+    """People hold seats, pay with all sorts of cards, let go, cancel, and wait for each other."""
+
+    house: ClassVar = House(
+        SLUG, "Gala", ROWS, WIDTH, OWNER, starts_at=0.0, tiers=(Tier("All", 0, ROWS - 1, 500),)
+    )
+    bindings: ClassVar = {
+        "events": WatchedEvent,
+        "sections": Section,
+        "orders": Order,
+        "customers": Customer,
+        "payments": Payments,
+        "catalogue": Catalogue,
+        "queues": Queue,
+    }
+    refusals = (Refusal,)
+    clients = 4
+    steps = 5
+    faults = 4
+
+    def __init__(self) -> None:
+        self._references: dict[int, Reference] = {}
+
+    async def begin(self, client: Client) -> None:
+        await client.env.events.get_by_name(SLUG).open(self.house)
+
+    async def step(self, client: Client) -> None:
+        event = client.env.events.get_by_name(SLUG)
+        person = Person(client.name, client.name.upper())
+        names = self._wish(client)
+        best = 0 if names else client.random.randint(1, 2)
+        held = await client.call(
+            "hold", names or best, lambda: self._seen(event.hold(person, names, best))
+        )
+        if held.outcome == "refused" and client.random.random() < 0.5:
+            await client.call("wait", person.id, lambda: event.wait(person, 1))
+        if held.outcome != "ok":
+            return
+        number = held.result[0]
+        reference = self._references[number]
+        await client.sleep(client.random.expovariate(30))
+        match client.random.choice(("pay", "pay", "pay", "pay", "release", "leave", "extend")):
+            case "release":
+                await client.call("release", number, lambda: event.release(person, reference))
+                return
+            case "extend":
+                await client.call(
+                    "extend", number, lambda: self._seen(event.extend(person, reference))
+                )
+            case "leave":
+                return
+        paid = await self._pay(client, person, number)
+        if paid and client.random.random() < 0.3:
+            order = client.env.orders.get_by_name(str(reference))
+            for _ in range(2):
+                await client.call("cancel", number, lambda: self._cancelled(order, person))
+
+    async def _pay(self, client: Client, person: Person, number: int) -> bool:
+        """Pay; whoever hears nothing sends the same again."""
+        event = client.env.events.get_by_name(SLUG)
+        key, card = f"key {client.random.random()}", client.random.choice(CARDS)
+        wish = (person, self._references[number], key, card, None)
+        for _ in range(3):
+            paid = await client.call("confirm", number, lambda: self._paid(event.confirm(*wish)))
+            if paid.outcome != "unknown":
+                break
+        return paid.outcome == "ok" and paid.result == State.CONFIRMED
+
+    # What is told of an answer has nothing in it that no seed decides, such as a token.
+
+    async def _seen(self, answer: Any) -> tuple[int, tuple[str, ...], str]:
+        sale = await answer
+        reference = Reference.read(sale.id)
+        self._references[reference.number] = reference
+        return reference.number, sale.seats, str(sale.state)
+
+    async def _paid(self, answer: Any) -> str:
+        paid = await answer
+        return "declined" if paid.declined else str(paid.sale.state)
+
+    async def _cancelled(self, order: Any, person: Person) -> str:
+        return str((await order.cancel(person)).way)
+
+    def _wish(self, client: Client) -> tuple[str, ...]:
+        if client.random.random() < 0.3:
+            return ()
+        seats = client.random.sample(range(self.house.capacity), client.random.randint(1, 3))
+        return self.house.names_of(tuple(seats))
+
+    async def check(self, client: Client, history: Sequence[Operation]) -> None:
+        event = client.env.events.get_by_name(SLUG)
+        for _ in range(3):  # by then all has expired, was found out, and was told
+            await client.sleep(1200)
+            await event.plan()
+        ledger = await event.ledger()
+        self._check_seats(ledger, await self._seats(client))
+        charges = await client.env.payments.get_by_name(SLUG).books()
+        _check_money(ledger, charges)
+        _check_answers(history, ledger)
+        await _check_orders(client, ledger)
+
+    async def _seats(self, client: Client) -> dict[int, tuple[int, bool]]:
+        taken: dict[int, tuple[int, bool]] = await client.env.events.get_by_name(SLUG).taken()
+        return taken
+
+    def _check_seats(self, ledger: Sequence[Hold], seats: dict[int, tuple[int, bool]]) -> None:
+        """Each seat has the hold that has it, and no other; sold are those that are paid."""
+        keeping = [hold for hold in ledger if hold.state in KEEPS_SEATS]
+        owners = Counter(seat for hold in keeping for seat in hold.seats)
+        if twice := [seat for seat, count in owners.items() if count > 1]:
+            raise Violation(f"seats {twice} were given to two people: {keeping}")
+        should = {seat: (hold.number, True) for hold in keeping for seat in hold.seats}
+        if should != seats:
+            raise Violation(f"the seats are {seats}, and should be {should}")
+        if odd := [hold for hold in keeping if hold.state is not State.CONFIRMED]:
+            raise Violation(f"an hour later these are held still: {odd}")
+
+
+def _check_money(ledger: Sequence[Hold], charges: Sequence[Charge]) -> None:
+    """Each payment that succeeded has seats, and each sale one payment; the rest went back."""
+    succeeded = {charge.id: charge for charge in charges if charge.state is ChargeState.SUCCEEDED}
+    for hold in ledger:
+        of_it = [
+            succeeded.pop(id) for id in list(succeeded) if id.startswith(f"{hold.reference(SLUG)}.")
+        ]
+        kept = sum(charge.amount - charge.refunded for charge in of_it)
+        should = {State.CONFIRMED: hold.total, State.CANCELLED: hold.total - hold.refund}
+        if kept != should.get(hold.state, 0):
+            raise Violation(f"{kept} cents were kept for {hold}: {of_it}")
+        if hold.state in should and len(of_it) != 1:
+            raise Violation(f"{len(of_it)} payments were made for {hold}: {of_it}")
+    if succeeded:
+        raise Violation(f"payments without seats: {succeeded}")
+    if pending := [charge for charge in charges if charge.state is ChargeState.PENDING]:
+        raise Violation(f"an hour later these are still pending: {pending}")
+
+
+def _check_answers(history: Sequence[Operation], ledger: Sequence[Hold]) -> None:
+    """Whoever was told that seats are theirs has them, or has cancelled."""
+    states = {hold.number: hold.state for hold in ledger}
+    cancelled = {op.value for op in history if op.action == "cancel" and op.outcome != "refused"}
+    for operation in history:
+        state = states.get(operation.value) if operation.outcome == "ok" else None
+        if operation.action == "confirm" and operation.result == State.CONFIRMED:
+            may_be = {State.CONFIRMED}
+            if operation.value in cancelled:
+                may_be.add(State.CANCELLED)
+            if state not in may_be:
+                raise Violation(told(f"this booking is {state}", [operation]))
+        is_cancelled = operation.action == "cancel" and operation.outcome == "ok"
+        if is_cancelled and state is not State.CANCELLED:
+            raise Violation(told(f"this cancellation is {state}", [operation]))
+
+
+async def _check_orders(client: Client, ledger: Sequence[Hold]) -> None:
+    """Each order knows how it is, and so does its customer."""
+    ways = {State.CONFIRMED: Way.PAID, State.CANCELLED: Way.CANCELLED}
+    for hold in ledger:
+        if hold.state not in ways:
+            continue
+        id = str(hold.reference(SLUG))
+        order = await client.env.orders.get_by_name(id).show(hold.owner)
+        if order.way is not ways[hold.state]:
+            raise Violation(f"order {id} is {order.way}, and its sale {hold.state}")
+        known = await client.env.customers.get_by_name(hold.owner.id).orders()
+        if [each.way for each in known if each.sale.id == id] != [order.way]:
+            raise Violation(f"{hold.owner.id} knows of {known}, and {id} is {order.way}")
+
+
+class RushingInSections(Rushing):
+    """The same in a house whose two rows are sections: many want seats in both."""
+
+    house: ClassVar = replace(Rushing.house, section_rows=1)
+    bindings: ClassVar = Rushing.bindings | {"sections": WatchedSection}
+
+    async def _seats(self, client: Client) -> dict[int, tuple[int, bool]]:
+        sections = [client.env.sections.get_by_name(f"{SLUG}/{row}") for row in range(ROWS)]
+        return {
+            seat: hold for section in sections for seat, hold in (await section.taken()).items()
+        }
+
+
+class HastyEvent(WatchedEvent):
+    """Looks whether seats are free, asks somebody else first, and then takes them."""
+
+    async def hold(self, person: Person, names: tuple[str, ...], best: int) -> Sale:
+        now = await self._desk.tidy()
+        seats = self._hall.choose(self._hall.wanted(names) if names else (), best)
+        await asyncio.sleep(0.01)
+        until, cents = now + HOLD_SECONDS, tuple(map(self._hall.house.cents_of, seats))
+        hold = holds.add(self._sql, person, seats, cents, expires_at=until, due=until)
+        for seat in seats:
+            self._sql.exec("UPDATE seats SET hold = ? WHERE number = ?", hold.number, seat)
+        self._hall.seats.forget()
+        return self._desk.sale(hold, now)
+
+
+class ForgetfulEvent(WatchedEvent):
+    """Lets go of seats whose payment doesn't answer, as if no answer meant no."""
+
+    async def _see_to_holds(self, scheduled: float) -> None:
+        for hold in holds.due(self._sql, max(self._desk.now(), scheduled)):
+            if hold.state in AWAITS_PAYMENT:
+                self._desk.change(hold, state=State.HELD)
+        await super()._see_to_holds(scheduled)
+
+
+class RushingHastily(Rushing):
+    """The same with an event that promises seats twice."""
+
+    bindings: ClassVar = Rushing.bindings | {"events": HastyEvent}
+
+
+class RushingForgetfully(Rushing):
+    """The same with an event that takes no answer for a no."""
+
+    bindings: ClassVar = Rushing.bindings | {"events": ForgetfulEvent}
+
+
+SCENARIOS: Final[tuple[Any, ...]] = (Rushing, RushingInSections)
+BROKEN: Final[tuple[Any, ...]] = (RushingHastily, RushingForgetfully)
