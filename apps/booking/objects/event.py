@@ -263,7 +263,7 @@ class Event(DurableObject[Env]):
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
     ) -> None:
         """Note that somebody looks no longer."""
-        self._show.looked()
+        self._show.left(ws)
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
         """Deliver letters, see to holds whose time has come, or tell the catalogue."""

@@ -113,7 +113,7 @@ class Section(DurableObject[Env]):
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
     ) -> None:
         """Note that somebody looks no longer."""
-        self._show.looked()
+        self._show.left(ws)
 
     def _house(self) -> House:
         facts: dict[str, Any]

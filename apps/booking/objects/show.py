@@ -92,11 +92,17 @@ class Show:
             return False
         attachment: dict[str, Any] = ws.deserialize_attachment() or {}
         ws.serialize_attachment({**attachment, "look": name})
-        self.looked()
+        self._looked()
         return True
 
-    def looked(self) -> None:
-        """Push where people look, soon."""
+    def left(self, ws: WebSocket) -> None:
+        """Note that a socket is gone, and nobody looks from there."""
+        attachment: dict[str, Any] = ws.deserialize_attachment() or {}
+        if attachment.get("look"):
+            ws.serialize_attachment({**attachment, "look": ""})
+            self._looked()
+
+    def _looked(self) -> None:
         self._looks_changed = True
         if self._pause is None:
             self._show_looks()
