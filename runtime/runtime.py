@@ -256,7 +256,7 @@ class Runtime(Generic[EnvT]):
         stamp = await self._catalog.latest_stamp()
         journal = self.config.data / "journal"
         recovering = partial(recover, journal, objects, _retention(self.config))
-        for found in await self._syncer.result_of(recovering):
+        for found in await self._syncer.prepare(recovering):
             stamp = max(stamp, found.stamp)
             key = Key(found.directory, found.hex)
             if found.exists:
@@ -266,7 +266,7 @@ class Runtime(Generic[EnvT]):
         # Beyond what this start gives out ahead of its clock, for the next one to begin at.
         self._catalog.keep_stamp(stamp + FORGOTTEN)
         await self._catalog.flush()
-        await self._syncer.result_of(partial(begin_anew, journal))
+        await self._syncer.prepare(partial(begin_anew, journal))
         return await self._class_keys(objects), stamp
 
     async def _close(self) -> None:
@@ -318,7 +318,7 @@ class Runtime(Generic[EnvT]):
                 name,
             )
         if changes.deleted_keys:
-            await self._syncer.result_of(partial(_delete, objects, changes.deleted_keys))
+            await self._syncer.prepare(partial(_delete, objects, changes.deleted_keys))
         if changes != Plan(known, (), ()):
             await self._catalog.carry_out(changes)
         return changes.keys

@@ -78,6 +78,10 @@ class Syncer:
             raise error
         return results[0]
 
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Do `work` on a thread before anything else is done, and return what it returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
     def shut_down(self) -> None:
         """End the threads, after the work that they have been given."""
         self._pool.shutdown()
