@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import apsw
 
@@ -316,10 +316,17 @@ class Database(Transactional):
             failure.args = (
                 f"{failure}. A statement may run for {limit} (RuntimeConfig.statement_seconds)",
             )
+        if failure.code == "SQLITE_FULL" and self._is_as_large_as_may_be():
+            failure.retryable = False
         if failure.retryable and self.refused is not None:
             self.refused(failure)
         self._look_for_loss(failure)
         return failure
+
+    def _is_as_large_as_may_be(self) -> bool:
+        # What didn't fit any more has been undone, so there may be some room again.
+        [(pages,)] = self.run("PRAGMA page_count")
+        return cast(int, pages) > regulator.MOST_PAGES * 0.9
 
 
 class ClockVFS(apsw.VFS):

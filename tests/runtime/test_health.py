@@ -23,6 +23,8 @@ from runtime.testing import HandshakeRefused, TestRuntime
 from tests.runtime.disk import turns
 from tests.servers import serving
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 
 class Note(DurableObject[Any]):
     """Keeps a text."""
@@ -234,6 +236,24 @@ async def test_what_sqlite_says_of_the_disk_counts(runtime: TestRuntime[Any]) ->
     await runtime.settle()
     assert runtime.health.reason == "No space left on device"
     await runtime.clock.advance(3 * LOOK_SECONDS)
+    assert runtime.health.is_well
+
+
+async def test_an_object_that_is_as_large_as_it_may_be_says_nothing_of_the_disk(
+    runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.regulator.MOST_PAGES", 100)
+    note = runtime.env.notes.get_by_name("a")
+
+    async def grow(note: Note, ctx: Any) -> None:
+        ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS t (content)")
+        ctx.storage.sql.exec("INSERT INTO t VALUES (randomblob(4000))")
+
+    with pytest.raises(errors.SqlError, match="SQLITE_FULL") as refusal:
+        for _ in range(100):
+            await runtime.run_in_durable_object(note, grow)
+    await runtime.settle()
+    assert not refusal.value.retryable
     assert runtime.health.is_well
 
 
