@@ -36,12 +36,11 @@ run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
 dev: .venv/.run static/vendor/.stamp ## The same, taking over changed source files (development)
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)') --reload
 
-# pytest-asyncio heeds only its own flag; the variable reaches the servers that tests start.
-# A file's tests stay together: two browsers at once would wait for each other. In the order of
-# their names, files with few tests that take long aren't left for the end.
+# Each worker begins with half of the tests, so that one has the browser for itself; who is done
+# first takes of what the other has left. ARGS=--asyncio-debug takes twice as long.
 test: lint types static/vendor/.stamp ## Check everything, browser tests too (ARGS goes to pytest)
-	@CHROMIUM=$$(.ci/chromium) && export CHROMIUM && PYTHONASYNCIODEBUG=1 \
-		$(PY) -m pytest --asyncio-debug -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@CHROMIUM=$$(.ci/chromium) && export CHROMIUM && \
+		$(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: .venv/.dev ## Check style and format
 	$(PY) -m ruff check

@@ -54,6 +54,17 @@ async def no_task_is_left_behind() -> AsyncIterator[None]:
 
 
 @pytest.fixture
+async def debug_mode() -> None:
+    """Have the loop refuse calls from a wrong thread.
+
+    It keeps a traceback of each future then, and a test takes three times as long. So it is for
+    those of what threads have a part in. The rest of what it finds is an error anyway: coroutines
+    that nobody awaits (warnings are errors), and tasks that are left behind.
+    """
+    asyncio.get_running_loop().set_debug(True)
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder for one test's files."""
     return tmp_path

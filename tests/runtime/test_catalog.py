@@ -16,6 +16,8 @@ from runtime.catalog import VERSION, Alarms, Catalog, Key
 from runtime.classes import Plan
 from runtime.errors import DataFolderRefused
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 ROOM = "Room"
 
 

@@ -18,6 +18,8 @@ from tests.runtime.disk import StuckDisk, disk, turns
 
 __all__ = ["disk"]
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 
 class Shelf(DurableObject[object]):
     """Holds one thing."""

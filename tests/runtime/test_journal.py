@@ -20,6 +20,8 @@ from tests.runtime.disk import StuckDisk, disk, turns
 
 __all__ = ["disk"]
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 A, B = "Room/aa.sqlite", "Room/bb.sqlite"
 
 

@@ -24,6 +24,8 @@ from tests.runtime.disk import StuckDisk, disk, turns
 
 __all__ = ["disk"]
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 
 class Safe(DurableObject[object]):
     """Keeps a number."""

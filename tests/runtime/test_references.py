@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["disk"]
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 DISPOSED = r"^The reference to \w+ was used after being disposed\.$"
 RETURNED = r"^The reference to \w+ was used after the call .* had been answered: keep a dup\(\)"
 

@@ -10,6 +10,8 @@ import pytest
 
 from runtime.syncer import THREADS, Syncer
 
+pytestmark = pytest.mark.usefixtures("debug_mode")
+
 PATIENCE = 10.0
 
 
