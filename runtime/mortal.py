@@ -21,6 +21,7 @@ from typing import Any, Final, Self, cast
 from runtime.awake import causes
 from runtime.clock import ManualClock
 from runtime.config import RuntimeConfig
+from runtime.errors import ShuttingDown
 from runtime.faults import Disk, Faults, FaultyHost, FaultySyncer, Point
 from runtime.histories import Histories
 from runtime.host import Host
@@ -81,8 +82,13 @@ class MortalRuntime(Runtime[EnvT]):
         self._crashed: list[asyncio.Future[None]] = []
         self._reopening: asyncio.Task[None] | None = None
         self._held_back: list[Call] = []
-        settings = _settings(folder, config)
-        super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
+        self._is_down = False  # for good: it couldn't start again
+        try:
+            settings = _settings(folder, config)
+            super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
+        except BaseException:
+            self._clean_up()
+            raise
 
     async def __aenter__(self) -> Self:
         try:
@@ -98,16 +104,19 @@ class MortalRuntime(Runtime[EnvT]):
 
     async def __aexit__(self, *error: object) -> None:
         if self._reopening is not None:
-            await self._reopening
+            await asyncio.wait([self._reopening])
         missed, self._faults.point = self._faults.point, None
         self.disk.mend()
-        await self._wait_for_disk()
-        await self._hurry()
+        if not self._is_down:
+            await self._wait_for_disk()
+            await self._hurry()
         self._threads.uninstall()
         self._timers.uninstall()
         try:
-            await super().__aexit__(*error)
+            if not self._is_down:
+                await super().__aexit__(*error)
         finally:
+            asyncio.get_running_loop().set_task_factory(self._inner_factory)
             self._clean_up()
         if missed is not None and error[0] is None:
             raise AssertionError(f"crash_at({missed!r}): the process hasn't come there")
@@ -144,7 +153,7 @@ class MortalRuntime(Runtime[EnvT]):
             vfs=vfs,
             syncer=self._syncer,
             evicting=self._evicting,
-            hold_back=self._held_back.append,
+            hold_back=self._hold_back,
         )
 
     def _make_syncer(self) -> FaultySyncer:
@@ -157,6 +166,9 @@ class MortalRuntime(Runtime[EnvT]):
 
         Callers get an error, clients lose their connections without a close frame, and what
         was written is as the disk has it. Stubs stay good.
+
+        Raises:
+            DataFolderRefused: If it can't start again. Calls fail with `ShuttingDown` then.
         """
         self.die()
         assert self._reopening is not None, "it has just died"
@@ -177,7 +189,8 @@ class MortalRuntime(Runtime[EnvT]):
             point: One of `POINTS`. ``runtime.faults`` says what each means.
 
         Returns:
-            What is done once the process has died there, and the next one has started.
+            What is done once the process has died there, and the next one has started; with
+            the error, if it can't.
 
         Raises:
             ValueError: If there is no such point.
@@ -207,21 +220,37 @@ class MortalRuntime(Runtime[EnvT]):
         asyncio.get_running_loop().call_soon(self.die, context=Context())
 
     async def _reopen(self) -> None:
+        self._disk.close()
+        await self._catalog.abandon()
+        self._let_go()
+        self.host.bury()
+        failure = None
         try:
-            self._disk.close()
-            await self._catalog.abandon()
-            self._let_go()
-            self.host.bury()
-            await self._open()
+            await self._open_again()
+        except Exception as error:
+            failure = error
+            self.host.die()
+            raise
         finally:
             self._reopening = None
-        for call in self._held_back:
-            self.host.route(call)
-        self._held_back.clear()
-        for crash in self._crashed:
-            if not crash.done():
-                crash.set_result(None)
-        self._crashed.clear()
+            held_back, self._held_back = self._held_back, []
+            for call in held_back:
+                self.host.route(call)
+            crashed, self._crashed = self._crashed, []
+            for crash in crashed:
+                if not crash.done():
+                    _end(crash, failure)
+
+    async def _open_again(self) -> None:
+        self._is_down = True
+        await self._open()
+        self._is_down = False
+
+    def _hold_back(self, call: Call) -> None:
+        if self._is_down and self._reopening is None:
+            call.reply.fail(ShuttingDown("the process couldn't start again"))
+        else:
+            self._held_back.append(call)
 
     async def restart(self, *, after: timedelta = timedelta(0)) -> None:
         """Stop properly, and start again on the same folder `after` some time. Stubs stay good.
@@ -232,7 +261,7 @@ class MortalRuntime(Runtime[EnvT]):
         await self.host.drain(PATIENCE_SECONDS)
         await self._close()
         await self.clock.advance(after)
-        await self._open()
+        await self._open_again()
         await self.settle()
 
     # Time.
@@ -264,6 +293,13 @@ class MortalRuntime(Runtime[EnvT]):
             is_calm = self.host.is_at_rest and self.host.steps == steps
             calm = calm + 1 if is_calm else 0
             steps = self.host.steps
+
+
+def _end(waiting: asyncio.Future[None], failure: Exception | None) -> None:
+    if failure is None:
+        waiting.set_result(None)
+    else:
+        waiting.set_exception(failure)
 
 
 def _settings(data: Path, config: dict[str, Any]) -> RuntimeConfig:

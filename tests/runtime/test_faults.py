@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime import AlarmInvocation, DurableObject, Request, Response, errors
+from runtime import AlarmInvocation, DurableObject, Request, Response, Runtime, errors
 from runtime.testing import POINTS, Point, TestRuntime
 from tests.conftest import StartRuntime
 
@@ -248,6 +250,43 @@ async def test_an_eviction_waits_for_a_slow_disk_by_the_clock(
     rt.disk.mend()
     await rt.clock.advance(0.2)
     assert await waiting == []
+
+
+async def test_a_process_that_cant_start_again_says_why_and_lets_go_of_its_folder(
+    folder: Path,
+) -> None:
+    with pytest.raises(errors.DataFolderRefused, match="is damaged"):
+        async with TestRuntime(bindings={"rooms": Room}, data=folder) as rt:
+            await rt.env.rooms.get_by_name("a").note("now")
+            (folder / "journal" / "index").write_text("nonsense")
+            await rt.crash()
+
+    Runtime.check_folder(rt.config)
+
+
+async def test_whoever_waits_for_a_process_that_cant_start_again_is_told(folder: Path) -> None:
+    async with TestRuntime(bindings={"rooms": Room}, data=folder) as rt:
+        room = rt.env.rooms.get_by_name("a")
+        await room.note("before")
+        crash = rt.crash_at("after_sync")
+        (folder / "journal" / "index").write_text("nonsense")
+
+        with pytest.raises(errors.ObjectReset):
+            await room.note("now")
+        held_back = room.notes()
+
+        with pytest.raises(errors.DataFolderRefused, match="is damaged"):
+            await crash
+        for call in (held_back, room.notes()):
+            with pytest.raises(errors.ShuttingDown, match="couldn't start again"):
+                await call
+
+
+def test_a_runtime_that_cant_be_made_leaves_nothing_behind() -> None:
+    with pytest.raises(TypeError):
+        TestRuntime(bindings={"rooms": object})
+
+    gc.collect()  # a folder that it had forgotten would be a warning here
 
 
 async def test_a_disk_that_is_bad_in_the_end_keeps_no_test_from_ending() -> None:
