@@ -709,7 +709,7 @@ async def test_a_callback_that_writes_in_a_transaction_is_an_error_for_whoever_c
 async def test_a_large_log_is_shortened_while_the_object_is_in_use(
     runtime: TestRuntime[Any], box: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.checkpoints.PAGES", 20)
+    monkeypatch.setattr(runtime.host, "log_pages", 20)
     wal = runtime.config.data / "objects" / "Box" / f"{box.id}.sqlite-wal"
 
     for number in range(200):
