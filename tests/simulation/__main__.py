@@ -18,9 +18,19 @@ from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
 from runtime.simulation import SimulationFailed, simulate
-from tests.simulation import bells, ledgers, letters, matches, registers, rooms, sales, stocks
+from tests.simulation import (
+    bells,
+    games,
+    ledgers,
+    letters,
+    matches,
+    registers,
+    rooms,
+    sales,
+    stocks,
+)
 
-MODULES: Final = (rooms, matches, stocks, sales, bells, letters, ledgers, registers)
+MODULES: Final = (rooms, games, matches, stocks, sales, bells, letters, ledgers, registers)
 SOUND: Final = {cls.__name__: cls for module in MODULES for cls in module.SCENARIOS}
 BROKEN: Final = {cls.__name__: cls for module in MODULES for cls in module.BROKEN}
 EVERY: Final[dict[str, Any]] = {**SOUND, **BROKEN}
