@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.chat.domain import (
+    FRAMES,
     MAX_TEXT,
     BadRoomName,
     BadText,
+    Bucket,
+    Kind,
+    Message,
     Person,
+    RoomKind,
+    Throw,
+    Unacceptable,
+    Utterance,
     Visitor,
+    direct_people,
+    direct_room,
     in_order,
+    mentions,
     message_text,
+    parts,
+    room_address,
+    room_kind,
     room_name,
+    room_title,
+    search_expression,
+    understood,
     with_reader,
 )
 
@@ -115,3 +135,140 @@ def test_whoever_reads_the_page_is_in_the_room_and_not_away(others: list[Visitor
     bob = Visitor(BOB, is_away=False)
 
     assert with_reader([bob, *others], ADA) == (Visitor(ADA, is_away=False), bob)
+
+
+# Addresses.
+
+
+def test_a_room_of_two_is_the_same_for_both_and_no_room_has_its_name() -> None:
+    one, other = "a" * 16, "0" * 16
+
+    room = direct_room(one, other)
+
+    assert room == direct_room(other, one) == room_address(room)
+    assert (room_kind(room), direct_people(room)) == (RoomKind.DIRECT, (other, one))
+    with pytest.raises(BadRoomName):
+        room_name(room)
+
+
+@pytest.mark.parametrize("pair", [("a" * 16, "a" * 16), ("a" * 16, "x"), ("", ""), ("a~b", "c")])
+def test_nobody_has_a_room_with_themselves_or_with_nobody(pair: tuple[str, str]) -> None:
+    with pytest.raises(BadRoomName):
+        direct_room(*pair)
+
+
+def test_the_kind_of_a_room_shows_in_its_address() -> None:
+    private = "0123456789abcdef" * 4
+
+    assert room_address(private) == private
+    kinds = [room_kind(room_address(text)) for text in (private, "Tea", "f" * 32)]
+    assert kinds == [RoomKind.PRIVATE, RoomKind.OPEN, RoomKind.OPEN]
+    for text in (private.upper(), "~", "b~a", f"{'b' * 16}~{'b' * 16}"):
+        with pytest.raises(BadRoomName):
+            room_address(text)
+
+
+def test_a_title_is_one_line_that_can_be_read() -> None:
+    assert room_title("  Our \n plans ") == "Our plans"
+    for text in ("", " ", "x" * 61, "a\u202eb", "a\x00b"):
+        with pytest.raises(Unacceptable):
+            room_title(text)
+
+
+# What is in a text.
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("hello", Utterance(Kind.SAY, "hello")),
+        ("/me waves", Utterance(Kind.ME, "waves")),
+        ("/me\nwaves\ntwice", Utterance(Kind.ME, "waves\ntwice")),
+        ("/meh", Utterance(Kind.SAY, "/meh")),
+        ("see /me there", Utterance(Kind.SAY, "see /me there")),
+        ("/dice", Throw(1, 6)),
+        ("/dice d20", Throw(1, 20)),
+        ("/dice 20D1000", Throw(20, 1000)),
+    ],
+)
+def test_a_text_is_a_command_only_if_it_begins_like_one(
+    text: str, meant: Utterance | Throw
+) -> None:
+    assert understood(text) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/me", "/dice 0d6", "/dice 21d6", "/dice d1", "/dice 2d1001", "/dice two", "/dice -1d6"],
+)
+def test_a_command_without_sense_is_refused(text: str) -> None:
+    with pytest.raises(BadText):
+        understood(text)
+
+
+def test_what_dice_show_is_added_up() -> None:
+    assert Throw(1, 6).result([4]).text == "1d6: 4"
+    assert Throw(3, 6).result([1, 2, 3]).text == "3d6: 1 + 2 + 3 = 6"
+
+
+ADA_LOVELACE = Person("5", "Ada Lovelace")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("@Bob", [BOB]),
+        ("hi @bob!", [BOB]),
+        ("@Bobby, bob@example.org", []),
+        ("@ada", [ADA, OTHER_ADA]),
+        ("@Ada Lovelace's", [ADA_LOVELACE]),
+        ("@Ada Byron @Bob@bob", [ADA, OTHER_ADA, BOB]),
+        ("@ @@ @@Bob", [BOB]),
+    ],
+)
+def test_names_are_found_the_longest_that_fits(text: str, named: list[Person]) -> None:
+    assert list(mentions(text, [ADA, BOB, OTHER_ADA, ADA_LOVELACE])) == named
+
+
+def test_a_text_full_of_names_ends_somewhere() -> None:
+    people = [Person(str(number), "x") for number in range(1000)]
+
+    assert len(mentions("@x " * 600, people)) == 20
+
+
+@given(st.text(alphabet="@abBob \u00df", max_size=40))
+def test_the_parts_of_a_text_are_the_text(text: str) -> None:
+    people = (Person("1", "Bob"), Person("2", "b"), Person("3", "\u00df"))
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    message = Message(1, "c", ADA, text, moment, mentions=mentions(text, people))
+
+    pieces = parts(message)
+
+    assert "".join(piece.text for piece in pieces) == text
+    assert {piece.person for piece in pieces} <= {None, *people}
+    named = [piece for piece in pieces if piece.person]
+    for piece in named:
+        assert piece.person is not None
+        assert piece.text.casefold() == f"@{piece.person.name}".casefold()
+
+
+@given(st.text(max_size=100))
+def test_a_search_quotes_every_word(text: str) -> None:
+    try:
+        expression = search_expression(text)
+    except Unacceptable:
+        return
+
+    assert re.fullmatch(r'"[^\W_]+"( "[^\W_]+")*\*', expression)
+
+
+def test_a_socket_may_be_quick_for_a_moment_and_not_for_long() -> None:
+    bucket: Bucket | None = Bucket.full(FRAMES, 100.0)
+    for _ in range(int(FRAMES.burst)):
+        assert bucket is not None
+        bucket = bucket.take(FRAMES, 100.0)
+
+    assert bucket is not None
+    assert bucket.take(FRAMES, 100.0) is None
+    assert bucket.take(FRAMES, 99.0) is None  # a clock that was set back gives nothing
+    assert bucket.take(FRAMES, 100.0 + 1 / FRAMES.per_second) is not None
