@@ -22,6 +22,7 @@ APP = App(
             "/",
             route_handlers=[
                 routes.home,
+                routes.show_open,
                 routes.open_from_page,
                 routes.show_match,
                 routes.join_from_page,

@@ -1,5 +1,6 @@
 """The game's handlers: parse, call an object, render one template."""
 
+import asyncio
 import re
 import secrets
 from typing import Annotated, Any, Final
@@ -38,6 +39,7 @@ Ply = Annotated[int | None, QueryParameter(ge=0, le=10_000)]
 Key = Annotated[str, QueryParameter(max_length=64)]
 
 MAX_FRAME_BYTES: Final = 256  # clients have nothing to say on a match's socket but "ping"
+MOST_RUNNING: Final = 8  # matches that the game's home shows the boards of
 TRIES: Final = 3  # to find a seat that is still free
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,32}")
 _STATUS: Final = {"not-open": 404, "illegal-move": 422}  # all else is 409: not now, or not you
@@ -94,13 +96,24 @@ def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
 
 
 @get("/game", include_in_schema=False)
-async def home(request: GuestRequest, lobby: Lobbies, players: Players) -> Template:
+async def home(
+    request: GuestRequest, lobby: Lobbies, players: Players, matches: Matches
+) -> Template:
     """Show what can be played, who waits for somebody, and one's own matches."""
     challenges = await lobby.get_by_name(LOBBY).challenges()
-    profile = Profile({}, ())
+    profile, running = Profile({}, ()), list[View]()
     if request.user is not None:
         profile = await players.get_by_name(request.user.id).profile()
-    return Template("game/home.html", context=views.home(request.user, challenges, profile))
+        running = await _running(request.user, profile, matches)
+    context = views.home(request.user, challenges, profile, running)
+    return Template("game/home.html", context=context)
+
+
+@get("/game/open", include_in_schema=False)
+async def show_open(request: GuestRequest, lobby: Lobbies) -> Template:
+    """Show who waits for somebody: the part of the page that asks for it again and again."""
+    challenges = await lobby.get_by_name(LOBBY).challenges()
+    return Template("game/_challenges.html", context=views.lobby(request.user, challenges))
 
 
 @post("/game", status_code=303, guards=[needs_guest], include_in_schema=False)
@@ -113,7 +126,9 @@ async def open_from_page(
     except ValidationError as refusal:
         challenges = await lobby.get_by_name(LOBBY).challenges()
         profile = await players.get_by_name(request.user.id).profile()
-        context = views.home(request.user, challenges, profile, form=data, error=_first(refusal))
+        running = await _running(request.user, profile, matches)
+        error = _first(refusal)
+        context = views.home(request.user, challenges, profile, running, form=data, error=error)
         return Template("game/home.html", context=context, status_code=422)
     admission = await _open(request.user, wanted.wish(), matches, lobby, players)
     return Redirect(f"/game/{admission.match}", status_code=303)
@@ -268,6 +283,15 @@ async def _open(
     raise ClientException("somebody was quicker each time; try again", status_code=409)
 
 
+async def _running(
+    guest: Guest, profile: Profile, matches: DurableObjectNamespace[Match]
+) -> list[View]:
+    """Return the first of somebody's matches that aren't over, as they see them."""
+    ids = [record.match for record in profile.history if record.score is None][:MOST_RUNNING]
+    looks = (matches.get_by_name(id).look(guest.id) for id in ids)
+    return [view for view in await asyncio.gather(*looks) if view.result is None]
+
+
 async def _joined(
     guest: Guest, admission: Admission, matches: DurableObjectNamespace[Match]
 ) -> Joined:
@@ -289,7 +313,7 @@ async def _propose(stub: Match, who: str, wanted: Propose) -> View:
 def _shown(request: Named, view: View) -> Template | Redirect:
     if request.headers.get("hx-request") != "true":
         return Redirect(f"/game/{view.id}", status_code=303)
-    return Template("game/_new_news.html", context={"view": view}, status_code=200)
+    return Template("game/_new_news.html", context=views.news(view), status_code=200)
 
 
 def _id_of(request: GuestRequest) -> str:

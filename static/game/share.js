@@ -1,0 +1,17 @@
+// Copies links, whole ones, that the page can only name by their paths.
+
+const heard = document.getElementById("heard");
+
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest?.("[data-copy]");
+  if (!button) return;
+  const link = new URL(button.dataset.copy, location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    heard.textContent = "The link is copied.";
+    button.textContent = "Copied";
+  } catch { // not allowed, or a page that hasn't come by HTTPS
+    heard.textContent = "";
+    prompt("Copy this link:", link);
+  }
+});
