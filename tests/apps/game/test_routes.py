@@ -20,6 +20,7 @@ from tests.servers import serving
 
 HTML = {"accept": "text/html"}
 FIVE_MINUTES = {"initial": 300, "increment": 0}
+BOBS_FLEET = "a10-e10 j6-j9 h4-f4 b2-b4 d6-d7"
 FLEETS = ("a1-a5 c1-c4 e1-e3 g1-g3 j9-j10", "b6-b10 d2-d5 f8-h8 a1-a3 i1-j1")
 
 
@@ -341,6 +342,7 @@ async def test_no_byte_that_others_get_tells_where_ships_are(
     ids = [await opened(ada, bob, "battleship") for _ in FLEETS]
     for id, fleet in zip(ids, FLEETS, strict=True):
         assert (await move(ada, id, 0, fleet)).status_code == 200
+        assert (await move(bob, id, 1, BOBS_FLEET)).status_code == 200
     heard: list[list[str]] = [[], []]
     for number, id in enumerate(ids):
         for who in (bob, eve):
