@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.durability import latency, recovery, start
+from benchmarks.game import matches
 from benchmarks.memory import w5, w6
 from benchmarks.messages import w3, w4
 from benchmarks.results import Result, about, show
@@ -46,6 +47,7 @@ WORKLOADS = {
     "LATENCY": Workload(latency),
     "RECOVERY": Workload(recovery),
     "START": Workload(start),
+    "MATCHES": Workload(matches, steps=1),
 }
 
 

@@ -6,7 +6,6 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 
 from apps.game import routes
-from apps.game.domain.refusals import Refused
 from apps.game.objects.bot import Bot
 from apps.game.objects.lobby import Lobby
 from apps.game.objects.match import Match
@@ -37,7 +36,7 @@ APP = App(
                 routes.look,
                 routes.read_log,
             ],
-            exception_handlers={Refused: routes.refuse},
+            exception_handlers=routes.REFUSALS_ARE_ANSWERED,
         )
     ],
     dependencies={"match_id": Provide(routes.provide_match_id)},

@@ -92,6 +92,9 @@ def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
     return Template(template, context=context, status_code=status)
 
 
+REFUSALS_ARE_ANSWERED: Final[dict[Any, Any]] = {Refused: refuse}
+
+
 # Pages.
 
 

@@ -1,0 +1,146 @@
+"""The game on one node: how exact its clocks are, how many moves it takes, what sleep costs."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter, time
+from typing import Any
+
+import psutil
+
+from apps.game.app import APP
+from apps.game.domain.clock import Control
+from apps.game.domain.lobby import Wish
+from benchmarks.processes import give_back, raise_file_limit
+from benchmarks.results import Result, percentile
+from runtime import Runtime, RuntimeConfig
+
+LIVE = 1000  # matches whose clocks run
+DRAW = "441365675334466335442232661515577771217122"  # columns
+PLAYERS = 64  # who move at the same time
+LONG = Control(3600.0)
+FLAG_SECONDS = 6.0  # after their second move the clocks of some matches run out
+BACKGROUND_PAUSE = 0.05  # between two moves of each player while flags fall
+ASLEEP = 1000  # matches whose memory is measured
+WARM_UP = 200  # of these, which aren't counted
+IDLE_SECONDS = 0.25
+
+Step = Callable[[], object]
+
+
+async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
+    """Moves with all matches live, flags among them, and matches that sleep."""
+    raise_file_limit(4 * LIVE)
+    moves, late = [], []
+    async with _node(idle_seconds=3600) as env:
+        live = [await _begun(env, f"live-{n:06}", LONG) for n in range(LIVE)]
+        for _ in range(rounds):
+            moves.append(await _moves(live, seconds))
+            step()
+        playing = [asyncio.create_task(_play_slowly(live[n::PLAYERS])) for n in range(PLAYERS)]
+        late = await _flags(env)
+        for task in playing:
+            task.cancel()
+        await asyncio.gather(*playing, return_exceptions=True)
+        step()
+    awake = f"{LIVE:,} live matches"
+    return [
+        Result(
+            "MATCHES",
+            f"durable moves, {awake}, {PLAYERS} at a time",
+            "1/s",
+            statistics.median(moves),
+        ),
+        Result("MATCHES", f"a flag after its time, {awake}, p50", "ms", percentile(late, 50)),
+        Result("MATCHES", f"the same, p99 of {len(late)}", "ms", percentile(late, 99)),
+        Result("MATCHES", "the same, the worst", "ms", max(late)),
+        Result("MATCHES", f"memory of a match asleep, of {ASLEEP:,}", "KB", await _asleep()),
+    ]
+
+
+class _Table:
+    """A match of Connect Four that fills the board, and nobody wins."""
+
+    def __init__(self, env: Any, id: str) -> None:
+        self.match = env.matches.get_by_name(id)
+        self.ply = 0
+
+    async def move(self) -> None:
+        """Make the next move; after the last one, look at the board."""
+        who = ("ada", "bob")[self.ply % 2]
+        if self.ply < len(DRAW) - 1:  # the last one would end it
+            self.ply = (await self.match.move(who, self.ply, DRAW[self.ply])).ply
+
+
+async def _begun(env: Any, id: str, control: Control) -> _Table:
+    table = _Table(env, id)
+    await table.match.open("ada", "Ada", Wish("connect-four", control, "link", 0))
+    await table.match.join("bob", "Bob", (await table.match.look("ada")).key)
+    for _ in range(2):
+        await table.move()
+    return table
+
+
+async def _moves(live: list[_Table], seconds: float) -> float:
+    """Return how many moves were made in a second."""
+    before, begun = sum(table.ply for table in live), perf_counter()
+
+    async def play(tables: list[_Table]) -> None:
+        while perf_counter() - begun < seconds:
+            for table in tables:
+                await table.move()
+
+    await asyncio.gather(*(play(live[n::PLAYERS]) for n in range(PLAYERS)))
+    return (sum(table.ply for table in live) - before) / (perf_counter() - begun)
+
+
+async def _play_slowly(tables: list[_Table]) -> None:
+    while True:
+        for table in tables:
+            await table.move()
+            await asyncio.sleep(BACKGROUND_PAUSE)
+
+
+async def _flags(env: Any) -> list[float]:
+    """Return how many milliseconds after their time flags have fallen."""
+    tables = [await _begun(env, f"flag-{n:06}", Control(FLAG_SECONDS)) for n in range(LIVE // 4)]
+    falls = []
+    for table in tables:
+        seats = (await table.match.look("")).seats
+        falls += [seat.falls_at for seat in seats if seat.falls_at is not None]
+    await asyncio.sleep(max(0.0, max(falls) - time()) + 1)
+    ends = [(await table.match.log(""))[-1] for table in tables]
+    assert all(end.kind == "ended" for end in ends), "they have run out of time"
+    return [(end.at - due) * 1000 for end, due in zip(ends, falls, strict=True)]
+
+
+async def _asleep() -> float:
+    """Return what a match that sleeps takes of memory, in KB."""
+    async with _node(idle_seconds=IDLE_SECONDS) as env:
+        for n in range(WARM_UP):
+            await _begun(env, f"warm-{n:06}", Control(0.0, days=7))
+        before = await _settled()
+        for n in range(ASLEEP):
+            await _begun(env, f"asleep-{n:06}", Control(0.0, days=7))
+        return (await _settled() - before) / ASLEEP / 1024
+
+
+async def _settled() -> int:
+    """Return how many bytes this process takes, once its objects sleep."""
+    process = psutil.Process()
+    await asyncio.sleep(4 * IDLE_SECONDS)
+    give_back()
+    return int(process.memory_full_info().uss)
+
+
+@asynccontextmanager
+async def _node(*, idle_seconds: float) -> AsyncIterator[Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        config = RuntimeConfig(data=Path(folder), idle_seconds=idle_seconds)
+        async with Runtime(config, bindings=APP.bindings) as runtime:
+            yield runtime.env
