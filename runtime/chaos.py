@@ -35,7 +35,7 @@ class Fault:
     - ``evict``: an object loses its memory, if it is quiet.
     - ``reset``: an object loses its memory, its sockets, and whatever isn't committed.
     - ``crash``: the process dies at once; ``crash at``: when it next comes to a point.
-    - ``power cut``: it dies, and what isn't durable is left in part.
+    - ``power cut``: it dies while something is written, of which a part is left.
     - ``slow disk``, ``broken disk``: so it is, for up to half a second.
     - ``drop``: a client loses its sockets.
     """

@@ -58,22 +58,30 @@ class SeededRuntime(MortalRuntime[Any]):
 
     def calm_down(self) -> None:
         """Let nothing more go wrong."""
-        self._faults.point = None
+        self._faults.point = self._power = None
+        self._seeded_syncer.is_to_die = False
         self.disk.mend()
 
     def cut_power(self, share: float) -> None:
-        """End the process as `die` does, and lose a part of what isn't durable.
+        """End the process as soon as something is being written, and leave a part of that.
 
         Args:
             share: Which part: a number from 0 up to 1.
         """
         self._power = Random(f"{self._seed}/{share}")
-        self.die()
+        if self._seeded_syncer.is_writing:
+            self.die()
+        else:
+            self._seeded_syncer.is_to_die = True
+
+    @property
+    def _seeded_syncer(self) -> SeededSyncer:
+        assert isinstance(self._syncer, SeededSyncer), "it was made here"
+        return self._syncer
 
     async def _open(self) -> None:
         if self._power is not None:
-            assert isinstance(self._syncer, SeededSyncer), "it was made here"
-            self._syncer.tear(self._power)
+            self._seeded_syncer.tear(self._power)
             self._power = None
         await super()._open()
 
@@ -95,10 +103,14 @@ class SeededSyncer(FaultySyncer):
 
     Args:
         data: The data folder.
+
+    Attributes:
+        is_to_die: End the process when something is written that isn't durable yet.
     """
 
     def __init__(self, faults: Faults, seed: int, data: Path) -> None:
         super().__init__(faults)
+        self.is_to_die = False
         self._seed = seed
         self._journal, self._objects = data / "journal", data / "objects"
         self._busy_until = 0.0
@@ -123,6 +135,11 @@ class SeededSyncer(FaultySyncer):
             finish = partial(_finish, partial(self.attempt, work), done)
         self.after(end - now, finish)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is written that isn't durable yet."""
+        return bool(self._unsure)
+
     def tear(self, random: Random) -> None:
         """Lose a part of what isn't durable. When nobody uses it any more."""
         for writes in self._unsure:
@@ -139,6 +156,9 @@ class SeededSyncer(FaultySyncer):
             writes.end()
         if error is None:
             self._unsure[writes] = None
+            if self.is_to_die:
+                self.is_to_die = False
+                self._faults.die_soon()
 
         def finish() -> None:
             self._unsure.pop(writes, None)

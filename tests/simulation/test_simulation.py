@@ -19,8 +19,8 @@ from runtime.testing import Client, Scenario, SimulationFailed, simulate
 from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
 from tests.simulation.bells import Waking
 
-SEEDS = 6
-AGAIN = (0, 7)  # 7 was the first that differed when callers failed in no order
+SEEDS = 4
+AGAIN = (7,)  # which was the first that differed when callers failed in no order
 SHOW = "from tests.simulation.test_simulation import AGAIN, history; print(history(AGAIN))"
 
 
