@@ -170,7 +170,6 @@ COMMITTING: Final[tuple[Point, ...]] = ("before_commit", "after_commit", "after_
 
 Outcome: TypeAlias = tuple[str, Any] | None
 """What came of a deed: what it returned, or which error it raised. None for messages."""
-REFUSED_BY_DISK: Final = ("raised", "ObjectReset, retryable")
 REFUSED: Final = ("raised", "ShuttingDown, retryable")
 """What comes of a call that hasn't begun: nothing."""
 
@@ -264,7 +263,6 @@ class Storm(RuleBasedStateMachine):
 
     async def finish(self) -> None:
         """Look once more, before and after a stop, and close."""
-        self.rt.disk.mend()
         if not self.has_failed:
             await self.compare()
             await self.stop_and_start(1)
@@ -365,10 +363,13 @@ class Storm(RuleBasedStateMachine):
         is_gone = all(c.socket.closed for c in self.clients.values() if c.who == who)
         await self.judge(self.exactly(lambda run: run.abort(who) if is_gone else None))
 
-    @step(deeds=deeds, turns=turns)
-    async def the_process_dies(self, deeds: list[Deed], turns: int) -> None:
+    @step(deeds=deeds, turns=either(turns, st.none()))
+    async def the_process_dies(self, deeds: list[Deed], turns: int | None) -> None:
+        if turns is None:  # not before all has happened that may without the disk
+            self.rt.disk.slow(1)
         asked = self.begin_deeds(deeds)
-        await self.turn(turns)
+        await (self.rt.settle() if turns is None else self.turn(turns))
+        self.rt.disk.mend()
         await self.rt.crash()
         replies = await asyncio.gather(*asked)
         await self.rt.settle()
@@ -416,22 +417,6 @@ class Storm(RuleBasedStateMachine):
     @step(seconds=spans)
     async def the_process_ends(self, seconds: int) -> None:
         await self.stop_and_start(seconds)
-
-    @step(deeds=deeds, is_full=st.booleans())
-    async def the_disk_refuses(self, deeds: list[Deed], is_full: bool) -> None:
-        deeds = [deed for deed in deeds if "'call'" not in repr(deed)]
-        disk = self.rt.disk
-        disk.fill() if is_full else disk.fail()
-        replies, broken = [], []
-        for deed in deeds:
-            replies.append(await self.do_deed(deed))
-            await self.rt.settle()
-            broken.append(self.broken())
-        disk.mend()
-        await self.rt.settle()
-        await self.judge(self.in_vain(deeds, replies, broken))
-        await self.advance(3)
-        assert self.rt.health.is_well
 
     @step(who=objects)
     async def somebody_marks(self, who: str) -> None:
@@ -532,10 +517,6 @@ class Storm(RuleBasedStateMachine):
             Candidate(self.rest(reborn(world)).actors, [], closed, set()) for world in self.worlds
         )
 
-    def broken(self) -> set[str]:
-        """Return the objects that have lost their sockets."""
-        return {c.who for c in self.clients.values() if c.socket.closed is not None}
-
     async def compare(self) -> None:
         """Compare all there is to see."""
         seen = {who: await self.stub(who).look() for who in NAMES}
@@ -607,33 +588,6 @@ class Storm(RuleBasedStateMachine):
             for cut, said, moment in self.course(world).cuts_of_alarms(self.now):
                 yield Candidate(self.rest(cut, moment).actors, said, {}, set(NAMES))
 
-    def in_vain(
-        self, deeds: list[Deed], replies: list[Outcome], broken: list[set[str]]
-    ) -> Iterator[Candidate]:
-        """Return what is left of some deeds, one after another, if the disk refuses all writes.
-
-        Args:
-            broken: The objects that had lost their sockets after each.
-        """
-        for world in self.worlds:
-            fault = None
-            said: list[Said] = []
-            memories = {name: actor.memory for name, actor in world.items()}
-            for deed, reply, lost in zip(deeds, replies, broken, strict=True):
-                run = self.course(world)
-                answer = self.foretell(deed, run)
-                said += [each for each in run.said if not any_of(each.needs)]
-                if is_answer(reply):
-                    if answer != reply or run.actors[cast(Ask, deed).who].floor:
-                        fault = f"{reply}, not {answer}"
-                elif reply not in (None, REFUSED_BY_DISK, answer):
-                    fault = f"{reply}, not a reset"
-                for name, actor in run.actors.items():
-                    if actor.sockets and len(actor.commits) > 1 and name not in lost:
-                        fault = f"{name} goes on with what the disk has refused"
-                world = undone(run.actors, memories, lost)
-            yield Candidate(undone(world, memories, self.broken()), said, {}, self.broken(), fault)
-
     def after_return(
         self, who: str, mark: str, script: Script, reply: list[Any], *, dies: bool, end: str
     ) -> Iterator[Candidate]:
@@ -701,14 +655,6 @@ async def outcome(asked: Awaitable[Any]) -> Outcome:
         return "raised", type(error).__name__ + may_repeat
 
 
-def undone(world: World, memories: dict[str, Memory], broken: set[str]) -> World:
-    """Return a world in which nothing was stored, and some objects have lost their sockets."""
-    return {
-        name: Actor(name, memories[name], [] if name in broken else actor.sockets)
-        for name, actor in world.items()
-    }
-
-
 def distinct(worlds: Iterable[World]) -> list[World]:
     """Return each world once."""
     found: list[World] = []
@@ -722,11 +668,6 @@ def distinct(worlds: Iterable[World]) -> list[World]:
 def is_answer(reply: Outcome) -> bool:
     """Whether an object has answered, be it with an error of its own."""
     return reply is not None and (reply[0] == "returned" or reply[1] == "ValueError")
-
-
-def any_of(needs: Needs | None) -> bool:
-    """Whether anything must be durable before that is seen."""
-    return needs is None or any(needs.values())
 
 
 def test_objects_have_what_a_plain_model_has(
