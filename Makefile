@@ -23,12 +23,13 @@ install = echo "Installing $(1) ..."; \
 	|| { cat .venv/pip.log >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help run dev test lint format types soak churn fuzz storm simulate scaffolds bench assets lock clean
+.PHONY: help run dev test lint format types try try-test tutorial tutorial-check \
+	soak churn fuzz storm simulate scaffolds bench assets lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
 	@if [ -t 1 ]; then on='\033[36m' off='\033[0m'; fi; \
-		awk -F ':.*## ' "/^[a-z]+:.*## / {printf \"  $$on%-8s$$off %s\\n\", \$$1, \$$2}" Makefile
+		awk -F ':.*## ' "/^[a-z-]+:.*## / {printf \"  $$on%-14s$$off %s\\n\", \$$1, \$$2}" Makefile
 
 run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)')
@@ -52,6 +53,18 @@ format: .venv/.dev ## Fix style and format in place
 
 types: .venv/.dev ## Check types
 	$(PY) -m mypy
+
+try: .venv/.dev static/vendor/.stamp ## Serve what you write in try/, as you write it (PORT)
+	@exec $(PY) -m tutorials serve --port '$(PORT)'
+
+try-test: .venv/.dev ## Run the tests that you have in try/
+	@$(PY) -m tutorials test
+
+tutorial: .venv/.dev ## Make try/ what it is after a step (T=1 S=3)
+	@$(PY) -m tutorials begin '$(T)' '$(S)'
+
+tutorial-check: .venv/.dev ## Check try/ after a step (T=1 S=3), or an exercise (T=1 S=x1)
+	@$(PY) -m tutorials check '$(T)' '$(S)'
 
 soak: .venv/.dev ## Kill a process under load, again and again (ROUNDS; ARGS=--json)
 	@$(PY) -m tests.crash --rounds '$(ROUNDS)' $(ARGS)

@@ -1,0 +1,188 @@
+"""Whoever does what the tutorials say sees what they say, in a real browser.
+
+The text itself is what is done. In its quoted paragraphs these words mean something: open `/path`,
+press *button* (twice, three times), type *text* into *field*, the first or a second window, reload,
+wait … seconds, see **text**, and won't see **text**.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from runtime.litestar import DurableObjectsPlugin
+from tests.servers import TRANSPORTS, serving
+from tests.tutorials.printed import check_printed
+from tutorials.steps import Command, Step, tutorials
+
+pytestmark = pytest.mark.browser
+
+ROOT: Final = Path(__file__).parents[2]
+ADDRESS: Final = "127.0.0.1:8000"
+SERVE, TEST = "make try", "make try-test"
+TIMES: Final = {None: 1, "twice": 2, "three times": 3}
+WORDS: Final = re.compile(
+    r"open `(?P<open>/\S*)`"
+    r"|press \*(?P<press>[^*]+)\*(?: (?P<times>twice|three times))?"
+    r"|type \*(?P<text>[^*]+)\* into \*(?P<field>[^*]+)\*"
+    r"|(?P<window>first|second) window"
+    r"|(?P<reload>reload)"
+    r"|wait (?P<wait>\w+) seconds"
+    r"|(?P<never>won't )?see \*\*(?P<see>[^*]+)\*\*",
+    re.IGNORECASE,
+)
+
+
+class Walk:
+    """Somebody who does what a step says, with two windows of one browser."""
+
+    def __init__(self, step: Step, folder: Path, context: BrowserContext) -> None:
+        self._folder = folder
+        self._context = context
+        self._windows: dict[str, Page] = {}
+        self._window = "first"
+        self._is_killed = any("kill -9" in command.line for command in step.commands)
+        self._process: asyncio.subprocess.Process | None = None
+        self._runtime: Any = None
+        self._address = ""
+        shutil.copytree(step.folder, folder / "try")
+        (folder / "static").symlink_to(ROOT / "static")
+
+    async def take(self, step: Step) -> None:
+        """Do it all, in order."""
+        async with self._serving():
+            for each in step.walk:
+                if isinstance(each, str):
+                    for match in WORDS.finditer(each):
+                        await self._do(match.groupdict())
+                elif each.line == SERVE:
+                    await self._start_again()
+                elif each.line != TEST:  # that is tested without a browser
+                    await self._type(each)
+
+    async def _do(self, words: dict[str, str | None]) -> None:
+        page = await self._page(words["window"])
+        match words:
+            case {"open": str(path)}:
+                await page.goto(f"http://{self._address}{path}")
+            case {"press": str(button), "times": times}:
+                for _ in range(TIMES[times]):
+                    await page.get_by_role("button", name=button, exact=True).first.click()
+            case {"text": str(text), "field": str(field)}:
+                await page.get_by_label(field, exact=True).fill(text)
+            case {"reload": str()}:
+                await page.wait_for_load_state("networkidle")  # a press may lead to a page
+                await page.reload()
+            case {"wait": str()}:
+                await self._let_sleep()
+            case {"see": str(text), "never": never}:
+                found = page.get_by_text(text, exact=text.isdigit()).locator("visible=true").first
+                await (expect(found).to_be_hidden() if never else expect(found).to_be_visible())
+
+    async def _page(self, window: str | None) -> Page:
+        self._window = (window or self._window).lower()
+        if self._window not in self._windows:
+            self._windows[self._window] = await self._context.new_page()
+        return self._windows[self._window]
+
+    async def _type(self, command: Command) -> None:
+        process = await asyncio.create_subprocess_shell(
+            command.line.replace(ADDRESS, self._address),
+            cwd=self._folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        printed, _ = await process.communicate()
+        check_printed(command.output, printed.decode())
+        if "kill -9" in command.line:
+            assert self._process is not None
+            await self._process.wait()
+
+    async def _let_sleep(self) -> None:
+        if self._runtime is None:  # a server that can be killed is told to be quick
+            async with asyncio.timeout(20):
+                while list((self._folder / "try" / "data").glob("objects/*/*-wal")):
+                    await asyncio.sleep(0.05)
+            return
+        for life in self._runtime.host.lives():
+            self._runtime.host.evict(life)
+
+    # The server: in this process, unless it is going to be killed.
+
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        if self._is_killed:
+            try:
+                await self._start_again()
+                yield
+            finally:
+                await self._stop()
+            return
+        with imported(self._folder / "try") as module:
+            app = module.create_app()
+            self._runtime = DurableObjectsPlugin.of(app).runtime
+            async with serving(app, **TRANSPORTS["detached"]) as self._address:
+                yield
+                for page in self._windows.values():
+                    await page.close()
+
+    async def _start_again(self) -> None:
+        if not self._is_killed:
+            return
+        await self._stop()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tutorials", "serve", "--port", "0"),
+            cwd=self._folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "RUNTIME_IDLE_SECONDS": "0.5"},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        line = (await self._process.stdout.readline()).decode()
+        self._address = re.findall(r"http://(\S+)", line)[0]
+
+    async def _stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+
+@contextmanager
+def imported(folder: Path) -> Iterator[Any]:
+    """Import a step's ``app``, and forget it and what stands beside it afterwards."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield importlib.import_module("app")
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
+                del sys.modules[name]
+
+
+async def test_each_step_shows_in_the_browser_what_its_text_says(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # where the steps find htmx
+    for step in [step for tutorial in tutorials() for step in tutorial.steps if step.seen]:
+        folder = tmp_path / step.folder.parent.name / step.folder.name
+        folder.mkdir(parents=True)
+        monkeypatch.setenv("RUNTIME_DATA", str(folder / "try" / "data"))
+        context = await browser.new_context()
+        try:
+            await Walk(step, folder, context).take(step)
+        except AssertionError as failure:
+            failure.add_note(f"in {step.folder.relative_to(ROOT)}")
+            raise
+        await context.close()

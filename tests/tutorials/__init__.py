@@ -1,0 +1,1 @@
+"""What the tutorials say is so: every change, every command, every output, and what is seen."""

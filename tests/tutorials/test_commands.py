@@ -1,0 +1,96 @@
+"""The tests that a text has its reader run print what it quotes, and its checks check something."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.tutorials.printed import check_printed
+from tutorials.__main__ import check_of
+from tutorials.steps import Step, Tutorial, tutorials
+
+ROOT = Path(__file__).parents[2]
+STEPS = [step for tutorial in tutorials() for step in tutorial.steps]
+EXERCISES = [
+    pytest.param(tutorial, each, id=f"{tutorial.folder.name}/x{each.name}")
+    for tutorial in tutorials()
+    for each in tutorial.exercises
+]
+TEST = "make try-test"
+
+pytest_plugins = ["pytester"]  # pytest in pytest
+
+
+def name(step: Step) -> str:
+    """Return what a step is called in a report."""
+    return f"{step.folder.parent.name}/{step.folder.name}"
+
+
+def run(pytester: pytest.Pytester, *files: str) -> tuple[int, str]:
+    """Run pytest as ``make try-test`` does, in this process; return its status and its output."""
+    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-c", str(ROOT / "pyproject.toml")]
+    result = pytester.runpytest_inprocess(*options, *files)
+    return int(result.ret), "\n".join(result.outlines)
+
+
+def lay_out(pytester: pytest.Pytester, *folders: Path) -> None:
+    """Make ``try`` of some folders, the later ones over the earlier."""
+    for folder in folders:
+        ignored = shutil.ignore_patterns("README.md", "__pycache__")
+        shutil.copytree(folder, pytester.path / "try", dirs_exist_ok=True, ignore=ignored)
+
+
+@pytest.mark.parametrize("step", [s for s in STEPS if "test_app.py" in s.files], ids=name)
+def test_a_steps_tests_print_what_its_text_quotes(step: Step, pytester: pytest.Pytester) -> None:
+    quoted = [command for command in step.commands if command.line == TEST]
+    lay_out(pytester, step.folder)
+
+    _, printed = run(pytester, "try")
+
+    assert quoted, "the text has its reader run them"
+    for command in quoted[-1:]:
+        check_printed(command.output, printed)
+
+
+def test_what_a_text_has_typed_is_what_is_run_here() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+
+    assert "\ntry-test: .venv/.dev" in makefile
+    assert "\t@$(PY) -m tutorials test\n" in makefile
+    assert "\t@exec $(PY) -m tutorials serve --port '$(PORT)'\n" in makefile
+
+
+@pytest.mark.parametrize("tutorial", tutorials(), ids=lambda each: each.folder.name)
+def test_each_step_passes_its_check_and_the_one_before_doesnt(
+    tutorial: Tutorial, pytester: pytest.Pytester
+) -> None:
+    for before, step in zip([None, *tutorial.steps], tutorial.steps, strict=False):
+        check = check_of(tutorial, str(step.number))
+        if not check.exists():
+            continue
+        assert _checks(pytester, check, [step.folder])
+        if before is not None:
+            assert not _checks(pytester, check, [before.folder])
+
+
+@pytest.mark.parametrize(("tutorial", "exercise"), EXERCISES)
+def test_an_exercise_can_be_solved_and_isnt_yet(
+    tutorial: Tutorial, exercise: Path, pytester: pytest.Pytester
+) -> None:
+    last = tutorial.steps[-1].folder
+    check = check_of(tutorial, f"x{exercise.name}")
+
+    assert not _checks(pytester, check, [last])
+    assert _checks(pytester, check, [last, exercise / "solution"])
+
+
+def _checks(pytester: pytest.Pytester, check: Path, folders: Sequence[Path]) -> bool:
+    shutil.rmtree(pytester.path / "try", ignore_errors=True)
+    lay_out(pytester, *folders)
+    shutil.copy(check, pytester.path / "try" / "check_it.py")
+    status, printed = run(pytester, "try/check_it.py")
+    assert status in (0, 1) or "ImportError while importing" in printed, printed
+    return status == 0

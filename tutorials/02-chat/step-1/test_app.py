@@ -1,0 +1,19 @@
+"""What a room promises."""
+
+from app import Room
+
+from runtime.testing import TestRuntime
+
+ROOMS = {"rooms": Room}
+
+
+async def test_everybody_hears_what_is_said_in_their_room() -> None:
+    async with TestRuntime(bindings=ROOMS) as rt:
+        hall, attic = (rt.env.rooms.get_by_name(name) for name in ("hall", "attic"))
+        ada, bob, cleo = await rt.connect(hall), await rt.connect(hall), await rt.connect(attic)
+
+        await hall.say("Ada", "<hello>")
+
+        assert list(ada.received) == list(bob.received)
+        assert "&lt;hello&gt;" in str(ada.received[0])
+        assert list(cleo.received) == []

@@ -1,0 +1,106 @@
+"""A match between two, and whoever watches."""
+
+from pathlib import Path
+from typing import Annotated
+
+import litestar
+from litestar import Litestar, get, post, websocket
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException
+from litestar.params import FromPath, QueryParameter, URLEncodedBody
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Redirect, Template
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+from rules import Event, Game, IllegalMove, Marked, decide, replay
+
+from runtime import DurableObject, DurableObjectNamespace, Request, Response, Runtime, errors
+from runtime.litestar import DurableObjectsPlugin, forward
+
+HERE = Path(__file__).parent
+errors.register(IllegalMove)
+
+
+class Match(DurableObject):
+    migrations = ("CREATE TABLE events (n INTEGER PRIMARY KEY, cell INTEGER NOT NULL)",)
+
+    async def play(self, player: str, cell: int) -> None:
+        event = decide(self._game(), player, cell)  # a refusal leaves here: nothing was written
+        self._append(event)
+        self.ctx.broadcast(push(self._game()))
+
+    async def game(self) -> Game:
+        return self._game()
+
+    async def fetch(self, request: Request) -> Response:
+        if request.web_socket is None:
+            return Response(426, text="this is for WebSockets")
+        self.ctx.accept_web_socket(request.web_socket)
+        request.web_socket.send(push(self._game()))
+        return Response.switching_protocols()
+
+    def _game(self) -> Game:
+        rows = self.ctx.storage.sql.exec("SELECT cell FROM events ORDER BY n")
+        return replay(Marked(row["cell"]) for row in rows)
+
+    def _append(self, event: Event) -> None:
+        self.ctx.storage.sql.exec("INSERT INTO events (cell) VALUES (?)", event.cell)
+
+
+def show(game: Game) -> str:
+    """Return a match as HTML: an empty cell is a button, with its number on it."""
+    cells = [
+        f'<button name="cell" value="{n}">{n + 1}</button>' if mark == " " else f"<b>{mark}</b>"
+        for n, mark in enumerate(game.board)
+    ]
+    rows = "<br>".join(" ".join(cells[n : n + 3]) for n in (0, 3, 6))
+    return f'<p role="status">{state(game)}</p><p>{rows}</p>'
+
+
+def state(game: Game) -> str:
+    if game.winner:
+        return f"{game.winner} has won"
+    return "a draw" if game.is_over else f"{game.to_move} to move"
+
+
+def push(game: Game) -> str:
+    return f'<hx-partial hx-target="#match" hx-swap="innerHTML">{show(game)}</hx-partial>'
+
+
+Matches = NamedDependency[DurableObjectNamespace[Match]]
+Player = Annotated[str, QueryParameter(name="as")]
+
+
+@get("/{name:str}")
+async def look(name: FromPath[str], matches: Matches, player: Player = "") -> Template:
+    match = show(await matches.get_by_name(name).game())
+    return Template("page.html", context={"name": name, "player": player, "match": match})
+
+
+@post("/{name:str}", status_code=303)
+async def play(
+    name: FromPath[str],
+    data: URLEncodedBody[dict[str, str]],
+    matches: Matches,
+    player: Player = "",
+) -> Redirect:
+    try:
+        await matches.get_by_name(name).play(player, int(data["cell"]))
+    except IllegalMove as refusal:
+        raise ClientException(str(refusal), status_code=409) from refusal
+    return Redirect(f"/{name}?as={player}", status_code=303)
+
+
+@websocket("/{name:str}/live")
+async def watch(socket: litestar.WebSocket, name: FromPath[str], matches: Matches) -> None:
+    await forward(socket, to=matches.get_by_name(name))
+
+
+def create_app() -> Litestar:
+    runtime = Runtime(bindings={"matches": Match})
+    return Litestar(
+        [look, play, watch, create_static_files_router("/static", ["static"])],
+        plugins=[DurableObjectsPlugin(runtime)],
+        template_config=TemplateConfig(directory=HERE, engine=JinjaTemplateEngine),
+        logging_config=None,
+    )

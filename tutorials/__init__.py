@@ -1,0 +1,1 @@
+"""Tutorials: folders of steps, each a small complete project with its text beside it."""
