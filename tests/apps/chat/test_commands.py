@@ -223,6 +223,64 @@ async def test_a_banned_persons_open_tab_hears_why_and_then_nothing(
     assert (page.status_code, "you are banned" in page.text) == (403, True)
 
 
+async def test_script_in_a_name_or_a_text_is_shown_as_what_it_is(
+    ada: httpx.AsyncClient, address: str
+) -> None:
+    async with somebody(address, EVIL) as mallory:
+        headers = {"Authorization": ada.headers["authorization"]}
+        url = f"ws://{address}/chat/tea/ws"
+        async with websockets.connect(url, additional_headers=headers) as ws:
+            for path, form in (
+                ("/messages", {"client_id": "c1", "text": f"{EVIL} @{EVIL} javascript:alert(1)"}),
+                ("/messages", {"client_id": "c2", "text": f"/me {EVIL}"}),
+                ("/messages/2/reactions", {"kind": "heart", "on": "1"}),
+                (
+                    "/messages/2/text",
+                    {"text": f'{EVIL} https://x/"onload=alert(1)', "revision": "0"},
+                ),
+                ("/messages/3/deletion", {}),
+            ):
+                answer = await mallory.post(f"/chat/tea{path}", data=form, headers=HTMX)
+                assert answer.status_code == 200, (path, answer.text)
+                assert EVIL not in answer.text
+            await ada.post("/chat/tea/messages/2/pin", data={"on": "1"})
+            await ada.post("/chat/tea/messages", data={"client_id": "last", "text": "the end"})
+            heard = ""
+            async with asyncio.timeout(10):
+                while "the end" not in heard:
+                    heard += str(await ws.recv())
+        for page in ("", "?message=2", "?q=script", "/about"):
+            shown = (await ada.get(f"/chat/tea{page}")).text
+            assert "&lt;script&gt;" in shown, page
+            assert EVIL not in shown
+            assert '"onload' not in shown
+            assert 'href="javascript' not in shown
+        assert "&lt;script&gt;" in heard
+        assert EVIL not in heard
+
+
+async def test_nobody_passes_for_somebody_else(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, address: str
+) -> None:
+    forged = {
+        "Authorization": bob.headers["authorization"],
+        "X-Person-Id": await id_of(ada, "Ada"),
+        "X-Person-Name": "Ada",
+    }
+    async with websockets.connect(
+        f"ws://{address}/chat/tea/ws", additional_headers=forged
+    ) as window:
+        people = str(await window.recv())
+    body = {"client_id": "c1", "text": "x", "author_id": forged["X-Person-Id"]}
+    answer = await bob.post("/api/chat/rooms/tea/messages", json=body)
+    strip = await bob.post("/chat/tea/slow", data={"seconds": "10"}, headers=forged)
+
+    assert "Bob" in people
+    assert "Ada" not in people
+    assert answer.status_code == 422
+    assert strip.status_code == 403
+
+
 async def test_private_and_direct_rooms_are_for_their_people(
     ada: httpx.AsyncClient, bob: httpx.AsyncClient, address: str
 ) -> None:
