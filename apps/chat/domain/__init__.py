@@ -1,6 +1,6 @@
 """The rules of the chat. No I/O, no clock, no randomness."""
 
-from apps.chat.domain.limits import FRAMES, LIMITS, MAX_FRAME, Bucket, Limit
+from apps.chat.domain.limits import FRAMES, LIMITS, Bucket, Limit
 from apps.chat.domain.messages import (
     MAX_PINS,
     MAX_REACTORS,
@@ -74,7 +74,6 @@ from apps.chat.domain.speech import Part, Throw, Utterance, mentions, parts, und
 __all__ = [
     "FRAMES",
     "LIMITS",
-    "MAX_FRAME",
     "MAX_PINS",
     "MAX_REACTORS",
     "MAX_ROOM_NAME",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_FRAME = 32  # characters that a page says on its socket
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:

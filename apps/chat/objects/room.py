@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from apps.chat import domain, store, views
-from apps.chat.domain import FRAMES, MAX_FRAME, Bucket, ChatRefusal, Person, RoomKind
+from apps.chat.domain import FRAMES, Bucket, ChatRefusal, Person, RoomKind, TooSoon, Unacceptable
 from apps.chat.objects.base import NEWS
 from apps.chat.objects.moderating import Moderating
 from apps.chat.objects.news import News
@@ -56,17 +56,10 @@ class ChatRoom(Moderating, News):
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
         """Hear what a page notices by itself. Commands come by HTTP, which has answers."""
-        if not self._is_slow_enough(ws):
-            ws.close(NOT_ALLOWED, "that was too much at once")
-        elif message in ("here", "away"):
-            if self._presence.set_away(ws, message == "away"):
-                self._show_people()
-        elif message == "typing":
-            self._show_typing(self._person_of(ws))
-        elif isinstance(message, str) and (read := _READ.fullmatch(message[:MAX_FRAME])):
-            await self.note_reading(self._person_of(ws), int(read[1]))
-        else:
-            ws.close(NOT_ALLOWED, "messages are sent by POST")
+        try:
+            await self._hear(ws, message)
+        except ChatRefusal as refusal:
+            ws.close(NOT_ALLOWED, str(refusal))
 
     async def web_socket_close(
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
@@ -119,6 +112,19 @@ class ChatRoom(Moderating, News):
         domain.check_may_moderate(self._enter(person))
         self.ctx.abort("restarted, to see what happens")
 
+    async def _hear(self, ws: WebSocket, message: str | bytes) -> None:
+        self._count_frame(ws)
+        person = Person(*ws.deserialize_attachment()["person"])
+        if message in ("here", "away"):
+            if self._presence.set_away(ws, message == "away"):
+                self._show_people()
+        elif message == "typing":
+            self._show_typing(person)
+        elif isinstance(message, str) and (read := _READ.fullmatch(message)):
+            await self.note_reading(person, int(read[1]))
+        else:
+            raise Unacceptable("messages are sent by POST")
+
     def _catch_up(self, ws: WebSocket, since: str) -> None:
         missed = self._feed.missed(since)
         if missed is None:
@@ -131,17 +137,14 @@ class ChatRoom(Moderating, News):
         elif missed:
             ws.send("".join(missed))
 
-    def _is_slow_enough(self, ws: WebSocket) -> bool:
+    def _count_frame(self, ws: WebSocket) -> None:
         attachment, now = ws.deserialize_attachment(), store.now(self._sql).timestamp()
         kept = attachment.get("frames")
         bucket = Bucket(*kept) if kept else Bucket.full(FRAMES, now)
         left = bucket.take(FRAMES, now)
-        if left is not None:
-            ws.serialize_attachment({**attachment, "frames": (left.tokens, left.at)})
-        return left is not None
-
-    def _person_of(self, ws: WebSocket) -> Person:
-        return Person(*ws.deserialize_attachment()["person"])
+        if left is None:
+            raise TooSoon("that was too much at once", 1)
+        ws.serialize_attachment({**attachment, "frames": (left.tokens, left.at)})
 
     def _show_typing(self, person: Person) -> None:
         sanction = store.members.sanction(self._sql, person.id)

@@ -62,8 +62,8 @@ class Speaking(RoomBase):
         """
         now = store.now(self._sql)
         message = self._about_to("edit", author, seq)
-        mentions = domain.mentions(text, store.members.known(self._sql))
-        return self._change(message, domain.edited(message, text, mentions, revision, now))
+        changed = domain.edited(message, text, self._mentioned(text), revision, now)
+        return self._change(message, changed)
 
     async def react(self, person: Person, seq: int, kind: str, *, is_on: bool) -> Message:
         """Have somebody react to a message, or not any more.
@@ -133,8 +133,13 @@ class Speaking(RoomBase):
             return meant
         return meant.result([self.random.randint(1, meant.sides) for _ in range(meant.count)])
 
+    def _mentioned(self, text: str) -> tuple[Person, ...]:
+        if "@" not in text:  # the room may know many
+            return ()
+        return domain.mentions(text, store.members.known(self._sql))
+
     async def _say(self, author: Person, client_id: str, said: Utterance, *, sent: str) -> Message:
-        mentions = domain.mentions(said.text, store.members.known(self._sql))
+        mentions = self._mentioned(said.text)
         message = store.append(
             self._sql,
             author,

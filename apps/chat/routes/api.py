@@ -31,6 +31,7 @@ from apps.chat.routes.edge import (
     NamedRequest,
     Number,
     Rooms,
+    Seq,
     TheRoom,
     spend,
 )
@@ -164,7 +165,7 @@ async def search_messages(
 async def edit_message(
     the_room: TheRoom,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     data: JSONBody[EditMessage],
     limits: Limits,
 ) -> MessagePosted:
@@ -175,7 +176,7 @@ async def edit_message(
 
 @delete(MESSAGE, status_code=200, **API)
 async def delete_message(
-    the_room: TheRoom, asker: Asker, seq: FromPath[int], limits: Limits
+    the_room: TheRoom, asker: Asker, seq: Seq, limits: Limits
 ) -> MessagePosted:
     """Delete what you have said; as the room's creator, what anybody has. Its place stays."""
     await spend(limits, f"person:{asker.id}", "change")
@@ -186,7 +187,7 @@ async def delete_message(
 async def add_reaction(
     the_room: TheRoom,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     kind: FromPath[ReactionKind],
     limits: Limits,
 ) -> MessagePosted:
@@ -199,7 +200,7 @@ async def add_reaction(
 async def remove_reaction(
     the_room: TheRoom,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     kind: FromPath[ReactionKind],
     limits: Limits,
 ) -> MessagePosted:
@@ -209,18 +210,14 @@ async def remove_reaction(
 
 
 @put(f"{MESSAGE}/pin", **API)
-async def pin_message(
-    the_room: TheRoom, asker: Asker, seq: FromPath[int], limits: Limits
-) -> MessagePosted:
+async def pin_message(the_room: TheRoom, asker: Asker, seq: Seq, limits: Limits) -> MessagePosted:
     """Pin a message: in a direct room you can, in any other one its creator."""
     await spend(limits, f"person:{asker.id}", "change")
     return MessagePosted.of(await the_room.pin(asker, seq, is_on=True))
 
 
 @delete(f"{MESSAGE}/pin", status_code=200, **API)
-async def unpin_message(
-    the_room: TheRoom, asker: Asker, seq: FromPath[int], limits: Limits
-) -> MessagePosted:
+async def unpin_message(the_room: TheRoom, asker: Asker, seq: Seq, limits: Limits) -> MessagePosted:
     """Unpin a message."""
     await spend(limits, f"person:{asker.id}", "change")
     return MessagePosted.of(await the_room.pin(asker, seq, is_on=False))

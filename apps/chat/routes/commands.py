@@ -18,6 +18,7 @@ from apps.chat.routes.edge import (
     Limits,
     NamedRequest,
     Rooms,
+    Seq,
     TheRoom,
     headers_of,
     is_htmx,
@@ -64,7 +65,7 @@ async def edit(
     the_room: TheRoom,
     address: Address,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     data: Form,
     limits: Limits,
 ) -> Response[Any]:
@@ -81,7 +82,7 @@ async def delete(
     the_room: TheRoom,
     address: Address,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     limits: Limits,
 ) -> Response[Any]:
     """Delete what one has said; the room's creator, what anybody has."""
@@ -95,7 +96,7 @@ async def react(
     the_room: TheRoom,
     address: Address,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     data: Form,
     limits: Limits,
 ) -> Response[Any]:
@@ -112,7 +113,7 @@ async def pin(
     the_room: TheRoom,
     address: Address,
     asker: Asker,
-    seq: FromPath[int],
+    seq: Seq,
     data: Form,
     limits: Limits,
 ) -> Response[Any]:

@@ -7,7 +7,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath, QueryParameter, SkipValidation, URLEncodedBody
+from litestar.params import FromPath, PathParameter, QueryParameter, SkipValidation, URLEncodedBody
 from litestar.response import Response, Template
 from pydantic import BaseModel, ValidationError
 
@@ -42,6 +42,7 @@ Asker = NamedDependency[Person]
 TheRuntime = NamedDependency[Runtime[Any]]
 NamedRequest = Request[Guest, Any, Any]
 Form = URLEncodedBody[dict[str, str]]
+Seq = Annotated[int, PathParameter(ge=0, le=10**15)]
 Number = Annotated[int | None, QueryParameter(ge=0, le=10**15)]
 
 STATUS = {

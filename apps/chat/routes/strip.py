@@ -8,12 +8,20 @@ from enum import StrEnum
 from typing import Any
 
 from litestar import get, post
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from apps.chat import domain, views
 from apps.chat.domain import Happening, NotThere, Unacceptable
 from apps.chat.objects import ChatRoom
-from apps.chat.routes.edge import Address, Asker, Form, TheRoom, TheRuntime
+from apps.chat.routes.edge import (
+    Address,
+    Asker,
+    Form,
+    NamedRequest,
+    TheRoom,
+    TheRuntime,
+    is_htmx,
+)
 from apps.identity import needs_guest
 from runtime import Runtime, errors
 
@@ -37,8 +45,13 @@ async def show_strip(the_room: TheRoom, address: Address, the_runtime: TheRuntim
 
 @post("/chat/{room:str}/strip", guards=[needs_guest], include_in_schema=False, status_code=200)
 async def play_prank(
-    the_room: TheRoom, address: Address, asker: Asker, data: Form, the_runtime: TheRuntime
-) -> Template:
+    request: NamedRequest,
+    the_room: TheRoom,
+    address: Address,
+    asker: Asker,
+    data: Form,
+    the_runtime: TheRuntime,
+) -> Template | Redirect:
     """Do something to the room; its creator can."""
     _check_development(the_runtime)
     match data.get("do"):
@@ -52,6 +65,8 @@ async def play_prank(
                 await the_room.restart(asker)
         case _:
             raise Unacceptable("there is no such thing to do to a room")
+    if not is_htmx(request):
+        return Redirect(f"/chat/{address}", status_code=303)
     return _strip(the_runtime, the_room, address)
 
 

@@ -355,6 +355,9 @@ async def test_the_api_says_what_is_wrong_as_a_problem(
     for method, path, body, status in (
         ("PATCH", "/messages/2", {"text": "x", "revision": 0}, 403),
         ("PATCH", "/messages/99", {"text": "x", "revision": 0}, 404),
+        ("PATCH", f"/messages/{10**30}", {"text": "x", "revision": 0}, 422),
+        ("DELETE", "/messages/0", None, 404),
+        ("PATCH", "/messages/1", {"text": "x", "revision": 10**30}, 422),
         ("PATCH", "/messages/1", {"text": "x", "revision": 5}, 409),
         ("PATCH", "/messages/1", {"text": "x", "revision": "0; DROP"}, 422),
         ("PUT", "/messages/1/reactions/poop", None, 422),
@@ -380,12 +383,12 @@ async def test_the_creator_sees_what_goes_on_and_can_disturb_it(
     async with websockets.connect(f"ws://{address}/chat/tea/ws", additional_headers=headers) as ws:
         await ws.recv()
         awake = await ada.get("/chat/tea/strip")
-        evicted = await ada.post("/chat/tea/strip", data={"do": "evict"})
+        evicted = await ada.post("/chat/tea/strip", data={"do": "evict"}, headers=HTMX)
         said = await ada.post("/chat/tea/messages", data={"client_id": "c1", "text": "still"})
         async with asyncio.timeout(10):
             while "still" not in str(await ws.recv()):
                 pass
-        dropped = await ada.post("/chat/tea/strip", data={"do": "drop"})
+        dropped = await ada.post("/chat/tea/strip", data={"do": "drop"}, headers=HTMX)
         with pytest.raises(websockets.ConnectionClosed):
             while True:
                 await ws.recv()
@@ -396,8 +399,11 @@ async def test_the_creator_sees_what_goes_on_and_can_disturb_it(
     ]
 
     assert ws.close_code == 1012
-    for answer in (awake, evicted, dropped, restarted):
+    for answer in (awake, evicted, dropped):
         assert answer.status_code == 200, answer.text
+        assert "<html" not in answer.text
+    assert "Asleep" in evicted.text
+    assert (restarted.status_code, restarted.headers["location"]) == (303, "/chat/tea")
     assert (said.status_code, (await ada.get("/chat/tea")).text.count("still")) == (303, 1)
     assert [answer.status_code for answer in refused] == [403] * 3
     assert (await ada.post("/chat/tea/strip", data={"do": "x"})).status_code == 422
