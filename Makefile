@@ -24,7 +24,7 @@ install = echo "Installing $(1) ..."; \
 
 .DELETE_ON_ERROR:
 .PHONY: help run dev test lint format types try try-test tutorial tutorial-check \
-	soak churn fuzz storm simulate scaffolds bench assets lock clean
+	soak churn fuzz storm simulate scaffolds bench assets reference lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -89,6 +89,9 @@ bench: .venv/.dev ## Measure (BENCH=W3,W4,W5,W6 takes four minutes; ARGS=--json)
 	@$(PY) -m benchmarks $(BENCH) $(ARGS)
 
 assets: static/vendor/.stamp ## Fetch the browser's scripts
+
+reference: .venv/.dev ## Write runtime/REFERENCE.md anew, from the code
+	@$(PY) -m tests.docs
 
 lock: export CUSTOM_COMPILE_COMMAND = make lock
 lock: COMPILE = $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe \

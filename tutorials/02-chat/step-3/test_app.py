@@ -47,7 +47,7 @@ async def test_whoever_comes_back_hears_what_they_have_missed() -> None:
 
 def cursor_of(ada: ClientSocket) -> str:
     """Return the cursor of what came last; what the page does with a line of JavaScript."""
-    return (re.findall(r'data-feed="([\w-]+)"', str(ada.received[-1])) or [""])[-1]
+    return str((re.findall(r'data-feed="([\w-]+)"', str(ada.received[-1])) or [""])[-1])
 
 
 def said(ada: ClientSocket) -> list[str]:

@@ -87,7 +87,7 @@ async def enter(rt: TestRuntime[Any], room: Room, who: str, since: str = "") -> 
 
 def cursor_of(ada: ClientSocket) -> str:
     """Return the cursor of what came last; what the page does with a line of JavaScript."""
-    return (re.findall(r'data-feed="([\w-]+)"', str(ada.received[-1])) or [""])[-1]
+    return str((re.findall(r'data-feed="([\w-]+)"', str(ada.received[-1])) or [""])[-1])
 
 
 def said(ada: ClientSocket) -> list[str]:

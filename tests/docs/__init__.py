@@ -1,0 +1,1 @@
+"""Documentation that is made of the code, and what proves that the rest fits it."""
