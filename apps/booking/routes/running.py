@@ -64,7 +64,7 @@ async def change_prices(request: KnownRequest, slug: Slug, events: Events) -> Re
         if name
     ]
     try:
-        wanted = ChangeEvent.model_validate_strings({"tiers": tiers})
+        wanted = ChangeEvent.model_validate({"tiers": tiers})
         await event.change(person(request), changes_of(wanted))
     except (ValidationError, Refusal) as refusal:
         return await _books(request, event, refusal)
