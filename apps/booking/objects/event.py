@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, Final
 
@@ -35,8 +34,7 @@ from runtime.patterns.outbox import Letter, Outbox
 TELL: Final = "tell"  # the alarm after which the catalogue hears how many seats are left
 TELL_SECONDS: Final = 2.0
 NOTICE_SECONDS: Final = 30 * 24 * 3600.0  # until an event whose time isn't given
-MAIL: Final = "outbox"
-MAIL_SECONDS: Final = 0.25  # between rounds of letters: buyers go before paperwork
+ORDERS_SHOWN: Final = 50  # of one customer
 
 
 class Event(DurableObject[Env]):
@@ -57,7 +55,6 @@ class Event(DurableObject[Env]):
         self._desk = desk = Desk(ctx, env, hall, show)
         self._till = Till(ctx, env, hall=hall, desk=desk, show=show, outbox=self._outbox)
         self._office = Office(ctx, hall=hall, desk=desk, show=show)
-        self._mailed_at = -math.inf
 
     # For everybody.
 
@@ -161,7 +158,7 @@ class Event(DurableObject[Env]):
         self._hall.house  # noqa: B018  # raises, if there is no event
         return waiting_list.place(self._sql, person.id)
 
-    # Called by orders.
+    # Called by orders and customers.
 
     async def cancel(self, person: Person, reference: Reference) -> Sale:
         """Take seats back that were paid, and say how much money goes back. Once."""
@@ -186,6 +183,12 @@ class Event(DurableObject[Env]):
         if hold.state not in saga.IS_ORDER:
             return None
         return self._desk.sale(hold, now), hold.payment(reference.slug)
+
+    async def orders_of(self, person_id: str) -> list[Sale]:
+        """Return what a customer has paid for here, or may have, the newest first."""
+        now = await self._desk.tidy()
+        found = holds.orders_of(self._sql, person_id, ORDERS_SHOWN)
+        return [self._desk.sale(hold, now) for hold in found]
 
     # For organisers. Who that is, the office knows.
 
@@ -319,8 +322,8 @@ class Event(DurableObject[Env]):
         slug = self._hall.house.slug
         kind, _, name = letter.to.partition(":")
         match kind:
-            case "order":
-                await self.env.orders.get_by_name(name).hear(letter.id, letter.body)
+            case "customer":
+                await self.env.customers.get_by_name(name).hear(letter.id, letter.body)
             case "section":
                 section = self.env.sections.get_by_name(f"{slug}/{name}")
                 await section.settle(letter.id, letter.body["do"], letter.body["hold"])

@@ -2,7 +2,7 @@
 
     PAID --- commit: RETURNING, a letter ---> event.cancel: the seats are free, this is the refund
          <-- commit: REFUNDING, a letter ---> provider.refund, under a key that never changes
-         <-- commit: CANCELLED, a letter to the customer
+         <-- commit: CANCELLED
 
 Each step is written in one commit with the letter that brings about the next one, so the process
 may die anywhere: the letter is delivered until it was answered, and who gets it twice does nothing
@@ -26,7 +26,6 @@ from apps.booking.objects.env import Env
 from apps.booking.objects.till import read_sale
 from apps.booking.store import orders, schema
 from runtime import AlarmInvocation, DurableObject, DurableObjectState
-from runtime.patterns.letterbox import Letterbox
 from runtime.patterns.outbox import Letter, Outbox
 
 PATIENCE_SECONDS: Final = 5.0  # for a cancellation to come through before it is answered
@@ -35,7 +34,11 @@ REVIVE_SECONDS: Final = 3600.0
 
 
 class Order(DurableObject[Env]):
-    """One order. It hears of itself by letters of its event; who asks earlier has it ask there."""
+    """One order.
+
+    It begins to exist when somebody first asks for it, and asks its event then: a new object is a
+    new database, which no buyer should have to wait for. Until then it is a row of the event's.
+    """
 
     migrations = schema.ORDER
 
@@ -43,13 +46,7 @@ class Order(DurableObject[Env]):
         super().__init__(ctx, env)
         self._sql = ctx.storage.sql
         self._outbox = Outbox(ctx, self._deliver)
-        self._letterbox = Letterbox(ctx)
         self._moved = asyncio.Event()
-
-    async def hear(self, letter: str, body: dict[str, Any]) -> None:
-        """Be what the event says."""
-        if self._letterbox.take(letter):
-            await self._be(body["sale"], body["payment"])
 
     async def show(self, person: Person) -> OrderSeen:
         """Return the order to its owner.
@@ -104,26 +101,25 @@ class Order(DurableObject[Env]):
         return order
 
     async def _ask(self) -> dict[str, Any]:
-        """Hear of this order from its event: the letter is still under way."""
+        """Hear of this order from its event."""
         reference = self._reference()
         found = await self.env.events.get_by_name(reference.slug).order_of(reference)
         order = orders.find(self._sql)
         if found is not None:
             sale, payment = found
-            await self._be(_plain(sale), payment)
+            self._be(_plain(sale), payment)
             order = orders.find(self._sql)
         if order is None:
             raise NotFound("there is no such order")
         return order
 
-    async def _be(self, sale: dict[str, Any], payment: str) -> None:
+    def _be(self, sale: dict[str, Any], payment: str) -> None:
         """Take over what the event knows, unless we know better: it speaks of an earlier time."""
         order = orders.find(self._sql)
         way = way_of(read_sale(sale).state)
         before = Way(order["way"]) if order else Way.PAYING
         if (order is None and way is not Way.VOID) or (way in NEXT[before] and way != before):
             orders.put(self._sql, sale["id"], sale, payment, way)
-            await self._tell_customer(sale, way)
 
     def _go(self, order: dict[str, Any], way: Way, **sale: Any) -> dict[str, Any]:
         assert way in NEXT[Way(order["way"])], (order["way"], way)
@@ -137,9 +133,6 @@ class Order(DurableObject[Env]):
                 await self._return()
             case "refund":
                 await self._refund(letter.body["cents"])
-            case "tell":
-                customer = self.env.customers.get_by_name(letter.to)
-                await customer.hear(letter.id, letter.body["sale"], letter.body["way"])
 
     async def _return(self) -> None:
         reference = self._reference()
@@ -165,13 +158,8 @@ class Order(DurableObject[Env]):
             provider = self.env.payments.get_by_name(reference.slug)
             await provider.refund(order["payment"], cents, f"{reference}/cancelled")
         if (order := orders.find(self._sql)) and order["way"] == Way.REFUNDING:
-            order = self._go(order, Way.CANCELLED)
-            await self._tell_customer(order["sale"], Way.CANCELLED)
+            self._go(order, Way.CANCELLED)
         self._moved.set()
-
-    async def _tell_customer(self, sale: dict[str, Any], way: Way) -> None:
-        body = {"do": "tell", "sale": sale, "way": way}
-        await self._outbox.send(sale["owner"]["id"], body)
 
     async def _come_through(self) -> None:
         """Wait until a cancellation is through or refused, but not for long."""

@@ -6,7 +6,7 @@ own; see `Order`.
 
     HELD --- commit: CONFIRMING, the payment's id ---> provider.charge
          <-- commit: declined, HELD again
-         <-- commit: paid, CONFIRMED, seats sold, a letter to the order
+         <-- commit: paid, CONFIRMED, seats sold
          <-- commit: no answer, UNKNOWN: the provider is asked later, and again
 
 The process may die at any of these arrows. The payment's id was written before the provider could
@@ -91,6 +91,8 @@ class Till:
         )
         if key:
             self._idempotency.begin(key, wish, of=person.id)
+        if holds.is_first_payment(self._sql, hold):
+            await self._outbox.send(f"customer:{person.id}", self._hall.house.slug)
         await self._desk.set_alarm()
         course = asyncio.ensure_future(self._pay(hold, card))
         self._courses[hold.number] = course
@@ -176,20 +178,18 @@ class Till:
         if hold.is_offer:
             waiting_list.end_offer(self._sql, hold.number)
         audit.note(self._sql, hold.owner.name, f"bought {self._seats(hold)} for {hold.total} cents")
-        return await self._told(hold, now)
+        return self._told(hold, now)
 
     async def _declined(self, hold: Hold, charge: Charge, now: float) -> Paid:
-        was_unknown = hold.state is State.UNKNOWN
         state = saga.step(hold.state, Step.DECLINED)
         until = max(hold.expires_at, now + rules.SECOND_TRY_SECONDS)
         hold = self._desk.change(hold, state=state, expires_at=until, due=until)
         await self._desk.set_alarm()
-        paid = await self._told(hold, now, is_order=was_unknown)
+        paid = self._told(hold, now)
         why = "declined" if charge.state is ChargeState.DECLINED else "not carried out"
         return replace(paid, declined=f"the payment was {why}; the seats are still yours for now")
 
     async def _unknown(self, hold: Hold, now: float) -> Paid:
-        is_new = hold.state is not State.UNKNOWN
         hold = self._desk.change(
             hold,
             state=saga.step(hold.state, Step.SILENT),
@@ -197,16 +197,12 @@ class Till:
             asked=hold.asked + 1,
         )
         await self._desk.set_alarm()
-        return await self._told(hold, now, is_order=is_new)
+        return self._told(hold, now)
 
-    async def _told(self, hold: Hold, now: float, *, is_order: bool = True) -> Paid:
-        sale = self._desk.sale(hold, now)
-        if is_order:
-            body = {"sale": asdict(sale), "payment": hold.payment(sale.event)}
-            await self._outbox.send(f"order:{sale.id}", body)
+    def _told(self, hold: Hold, now: float) -> Paid:
         self._desk.tell(hold, now)
         self._show.changed()
-        return Paid(sale)
+        return Paid(self._desk.sale(hold, now))
 
     async def _refund(self, id: str, amount: int) -> None:
         audit.note(self._sql, "the till", f"gives payment {id} back: it has no seats")

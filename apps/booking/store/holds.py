@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.booking.domain.hold import Hold
 from apps.booking.domain.house import Person
-from apps.booking.domain.saga import KEEPS_SEATS, State
+from apps.booking.domain.saga import IS_ORDER, KEEPS_SEATS, State
 from runtime import SqlCursor, SqlStorage
 
 FORGOTTEN_SECONDS = 24 * 3600.0  # after which seats that were let go are nobody's memory
@@ -93,6 +93,25 @@ def counts_of(sql: SqlStorage, person_id: str) -> tuple[int, int]:
         else:
             held += count
     return held, bought
+
+
+def is_first_payment(sql: SqlStorage, hold: Hold) -> bool:
+    """Whether its owner has never tried to pay for anything else here."""
+    return (
+        sql.exec(
+            "SELECT 1 FROM holds WHERE owner_id = ? AND tries > 0 AND number != ? LIMIT 1",
+            hold.owner.id,
+            hold.number,
+        ).next()
+        is None
+    )
+
+
+def orders_of(sql: SqlStorage, person_id: str, limit: int) -> list[Hold]:
+    """Return what somebody has paid for, or may have, the newest first."""
+    states = ", ".join(f"'{state}'" for state in sorted(IS_ORDER))
+    where = f"owner_id = ? AND state IN ({states}) ORDER BY number DESC LIMIT ?"
+    return _select(sql, where, person_id, limit).to_array()
 
 
 def due(sql: SqlStorage, now: float) -> list[Hold]:

@@ -1,4 +1,4 @@
-"""What an order remembers of itself, and a customer of all their orders."""
+"""What an order remembers of itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 from apps.booking.domain.saga import Way
 from runtime import SqlStorage
-
-PAGE = 100  # orders that a customer is shown
 
 
 def put(sql: SqlStorage, id: str, sale: dict[str, Any], payment: str, way: Way) -> None:
@@ -41,22 +39,3 @@ def course(sql: SqlStorage) -> list[tuple[float, str]]:
     """Return which way the order has gone, and when."""
     rows = sql.exec("SELECT at, way FROM course ORDER BY number")
     return [(row["at"], row["way"]) for row in rows]
-
-
-def remember(sql: SqlStorage, sale: dict[str, Any], way: str) -> None:
-    """Keep an order of a customer's, as it is now."""
-    sql.exec(
-        """
-        INSERT INTO orders (id, at, sale, way) VALUES (?1, unixepoch('subsec'), ?2, ?3)
-        ON CONFLICT (id) DO UPDATE SET sale = ?2, way = ?3
-        """,
-        sale["id"],
-        json.dumps(sale),
-        way,
-    )
-
-
-def remembered(sql: SqlStorage) -> list[tuple[dict[str, Any], str]]:
-    """Return a customer's orders, the newest first."""
-    rows = sql.exec("SELECT sale, way FROM orders ORDER BY at DESC LIMIT ?", PAGE)
-    return [(json.loads(row["sale"]), row["way"]) for row in rows]

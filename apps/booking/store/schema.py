@@ -123,18 +123,11 @@ ORDER: Final = (
     )
     """,
     Outbox.schema(),
-    Letterbox.schema(),
 )
 
 CUSTOMER: Final = (
     """
-    CREATE TABLE orders (
-        id TEXT PRIMARY KEY,
-        at REAL NOT NULL,
-        sale TEXT NOT NULL,
-        way TEXT NOT NULL
-    );
-    CREATE INDEX orders_at ON orders (at);
+    CREATE TABLE visited (number INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE);
     CREATE TABLE events (slug TEXT PRIMARY KEY, at REAL NOT NULL DEFAULT (unixepoch('subsec')))
     """,
     Letterbox.schema(),
