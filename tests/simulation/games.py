@@ -11,10 +11,9 @@ from typing import Any, ClassVar, Final, NamedTuple
 from apps.game.app import APP
 from apps.game.domain import commands
 from apps.game.domain.clock import Control
-from apps.game.domain.commands import Events
 from apps.game.domain.games import GAMES
 from apps.game.domain.lobby import Wish
-from apps.game.domain.match import Ended, Phase
+from apps.game.domain.match import Ended, Events, Phase
 from apps.game.domain.players import choose
 from apps.game.domain.rating import Rating
 from apps.game.domain.refusals import Refused
@@ -77,8 +76,8 @@ class HastyClock(Match):
             await super()._wind()
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
-        match = self._state
-        if invocation.name == CLOCK and match is not None and match.phase is Phase.PLAYING:
+        match = self._match()
+        if invocation.name == CLOCK and match.phase is Phase.PLAYING:
             loser = min(match.to_move)
             await self._happen((Ended(self._now(), 1 - loser, "time", "out of time"),))
         else:

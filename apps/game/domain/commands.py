@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, assert_never
 from apps.game.domain.match import (
     Declined,
     Ended,
-    Event,
+    Events,
     Match,
     Moved,
     Offer,
@@ -24,9 +24,8 @@ from apps.game.domain.match import (
 )
 from apps.game.domain.refusals import Refused
 from apps.game.domain.rules import IllegalMove, replay, try_move
+from apps.game.domain.timeouts import CLAIM_SECONDS
 
-GONE_SECONDS: Final = 5.0  # most interruptions are over before
-CLAIM_SECONDS: Final = 30.0  # for which an opponent is gone before the match can be claimed
 MORE_TIME_SECONDS: Final = 15.0
 MOST_GIVEN_SECONDS: Final = 3 * 3600.0  # that a clock may show after somebody was given more
 
@@ -97,7 +96,6 @@ class Claim:
 
 
 Command = Play | Propose | Accept | Decline | Resign | Abort | GiveTime | Claim
-Events = tuple[Event[Any], ...]
 Action = Literal["resign", "abort", "more-time", "claim-win", "claim-draw"]
 """What can be done that is neither a move nor an offer."""
 
@@ -151,26 +149,10 @@ def seat_player(match: Match[Any, Any], command: Sit, now: float) -> Events:
     return (Seated(now, wanted[0], command.player),)
 
 
-def pass_time(match: Match[Any, Any], now: float) -> Events:
-    """Return what has happened because nobody has done anything until `now`."""
-    if match.deadline is None or now < match.deadline:
-        return ()
-    if match.phase is Phase.WAITING:
-        return (Ended(now, None, "aborted", "nobody came"),)
-    for seat in (0, 1):
-        due = match.deadline_of(seat)
-        if due is not None and due <= now:
-            side = match.rules.sides[seat]
-            if not match.has_moved(seat):
-                return (Ended(now, None, "aborted", f"{side} didn't begin"),)
-            return (Ended(now, 1 - seat, "time", f"{side} ran out of time"),)
-    return ()
-
-
 def decide(match: Match[Any, Any], seat: int | None, command: Command, now: float) -> Events:
     """Return what a command of a seat causes; nothing if that has happened already.
 
-    Whoever calls it has let time pass until `now`: see `pass_time`.
+    Whoever calls it has let time pass until `now`: see `timeouts`.
 
     Raises:
         Refused: If a rule forbids it. Nothing has changed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Literal
 
 from apps.game.domain.clock import Control
@@ -73,3 +74,8 @@ class Profile:
     """By the game's name, of those that they have been rated in."""
     history: tuple[Record, ...]
     """Newest first."""
+
+
+def id_after(match: str) -> str:
+    """Return the id of a match's rematch: always the same, so that it is made once."""
+    return sha256(f"the match after {match}".encode()).hexdigest()[:16]

@@ -186,6 +186,7 @@ Event = (
     | Ended
     | Rematched
 )
+Events = tuple[Event[Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ def begin(opened: Opened) -> Match[Any, Any]:
     return Match(opened, rules.new(), Clocks.of(opened.control), changed_at=opened.at)
 
 
-def rebuild(events: tuple[Event[Any], ...]) -> Match[Any, Any]:
+def rebuild(events: Events) -> Match[Any, Any]:
     """Return the match that a whole log leads to."""
     opened, *rest = events
     assert isinstance(opened, Opened), "a log begins with that"

@@ -12,8 +12,6 @@ from typing import Any
 
 from apps.game.domain.clock import Control
 from apps.game.domain.commands import (
-    CLAIM_SECONDS,
-    GONE_SECONDS,
     Abort,
     Claim,
     Command,
@@ -25,13 +23,14 @@ from apps.game.domain.commands import (
 from apps.game.domain.match import Event, Match, Moved, Offer, Phase, Player
 from apps.game.domain.refusals import Refused
 from apps.game.domain.rules import Board, replay
+from apps.game.domain.timeouts import CLAIM_SECONDS, GONE_SECONDS, Gone
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
     """Who has the match open just now."""
 
-    gone_since: tuple[float | None, float | None] = (None, None)
+    gone_since: Gone = (None, None)
     """Since when each player hasn't; None for one who has, or never had."""
     watching: int = 0
     """How many others have."""

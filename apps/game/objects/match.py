@@ -6,23 +6,31 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from hashlib import sha256
 from typing import Any, Final
 
 from apps.game import views
-from apps.game.domain import commands
+from apps.game.domain import commands, timeouts
 from apps.game.domain import view as domain
 from apps.game.domain.clock import RETURN_SECONDS
-from apps.game.domain.commands import Action, Answer, Command, Events
-from apps.game.domain.lobby import Admission, Challenge, Wish
+from apps.game.domain.commands import Action, Answer, Command
+from apps.game.domain.lobby import Admission, Challenge, Wish, id_after
+from apps.game.domain.match import (
+    Events,
+    Offer,
+    OfferKind,
+    Opened,
+    Paused,
+    Phase,
+    Player,
+    Seated,
+    begin,
+)
 from apps.game.domain.match import Match as State
-from apps.game.domain.match import Offer, OfferKind, Opened, Paused, Phase, Player, Seated, begin
 from apps.game.domain.refusals import Refused
 from apps.game.domain.view import LogEntry, Sight, Still, View
 from apps.game.objects.bot import bot_of
+from apps.game.objects.course import Course
 from apps.game.objects.env import LOBBY, Env
-from apps.game.objects.letters import deliver, letters
 from apps.game.objects.pauses import Pauses
 from apps.game.objects.watchers import ALARM, Watchers
 from apps.game.store import match as store
@@ -36,32 +44,23 @@ from runtime import (
     WebSocket,
     errors,
 )
-from runtime.patterns.outbox import Outbox
 
 CLOCK: Final = "clock"  # the alarm for what happens if nobody does anything
-_KEY: Final = "key"  # what lets somebody sit down who was sent the link
 
 errors.register(Refused)
 
 
 class Match(DurableObject[Env]):
-    """One match: its log, its clocks, and the sockets of those who play and watch.
-
-    ``_state`` is what the log comes to, kept so that not every move has to fold it. It changes
-    with the log and never else, so the object may be evicted between any two events.
-    """
+    """One match: its log, its clocks, and the sockets of those who play and watch."""
 
     migrations = store.MIGRATIONS
 
     def __init__(self, ctx: DurableObjectState, env: Env) -> None:
         super().__init__(ctx, env)
-        self._outbox = Outbox(ctx, partial(deliver, env))
+        self._course = Course(ctx, env)
         self._watchers = Watchers(ctx)
         self._pauses = Pauses(ctx, env)
-        self._seq: int
-        self._state: State[Any, Any] | None
-        self._seq, self._state = store.load(ctx.storage.sql) or (0, None)
-        if self._state is not None and self._state.phase is not Phase.FINISHED:
+        if self._course.state is not None and self._match().phase is not Phase.FINISHED:
             ctx.block_concurrency_while(self._resume)
 
     # Called by routes and bots, through a stub. `who` is an id that is known to be the caller's.
@@ -73,12 +72,12 @@ class Match(DurableObject[Env]):
             Refused: If it is somebody else's, or they wait in too many others.
         """
         player = await self._rated(Player(who, name), wish.game)
-        if self._state is None and wish.opponent == "anyone":
+        if self._course.state is None and wish.opponent == "anyone":
             challenge = Challenge(self._id, wish.game, wish.control, player)
             found = await self.env.lobby.get_by_name(LOBBY).post(challenge)
             if found is not None:
                 return Admission(found, None)
-        if self._state is None:
+        if self._course.state is None:
             await self._begin(wish, player)
         match = self._match()
         seat = match.seat_of(who)
@@ -162,7 +161,7 @@ class Match(DurableObject[Env]):
 
     async def begin_again(self, previous: str, wish: Wish, players: tuple[Player, Player]) -> None:
         """Be the rematch of another match. Asked again, it does nothing."""
-        if self._state is None:
+        if self._course.state is None:
             rated = [await self._rated(player, wish.game) for player in players]
             await self._start(wish, list(enumerate(rated)), previous)
 
@@ -198,13 +197,16 @@ class Match(DurableObject[Env]):
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
         """End what is over by time, or show who is there, or deliver letters."""
-        if await self._outbox.alarm(invocation) or self._state is None:
+        if await self._course.deliver(invocation) or self._course.state is None:
             return
         if invocation.name == CLOCK:
             moment = max(self._now(), invocation.scheduled_time)
-            await self._happen(commands.pass_time(self._state, moment))
+            await self._happen(timeouts.pass_time(self._match(), moment))
             await self._wind()
         elif invocation.name == ALARM:
+            moment = max(self._now(), invocation.scheduled_time)
+            gone_since = self._watchers.presence().gone_since
+            await self._happen(timeouts.give_up_waiting(self._match(), gone_since, moment))
             self._show("presence")
             await self._watchers.wind()
 
@@ -220,7 +222,7 @@ class Match(DurableObject[Env]):
         """Let happen what `decide` says, after what has happened by itself meanwhile."""
         await self._pauses.watch(await self._opened(), self._now())
         moment = self._now()
-        await self._happen(commands.pass_time(self._match(), moment))
+        await self._happen(timeouts.pass_time(self._match(), moment))
         try:
             events = decide(self._match(), moment)
         except Refused as refusal:
@@ -233,10 +235,7 @@ class Match(DurableObject[Env]):
         """Keep what has happened, in one commit with all that follows from it, and show it."""
         if not events:
             return
-        sql = self.ctx.storage.sql
-        self._seq, self._state = store.append(sql, self._seq, self._state, events)
-        for to, body in letters(self._id, self._state, events):
-            await self._outbox.send(to, body)
+        await self._course.add(events)
         await self._wind()
         self._show("news")
 
@@ -280,18 +279,19 @@ class Match(DurableObject[Env]):
         opened = Opened(self._now(), wish.game, wish.control, wish.opponent, previous)
         if len(players) > 1:  # the clocks begin to run with this
             await self._pauses.watch(begin(opened), opened.at)
-        if self._state is not None:
+        if self._course.state is not None:
             return  # asked for twice at once
         moment = self._now()
-        self.ctx.storage.kv.put(_KEY, secrets.token_urlsafe(12))
         seated = [Seated(moment, seat, player) for seat, player in players]
         await self._happen((replace(opened, at=moment), *seated))
 
     async def _play_again(self, who: str) -> View:
         match = self._match()
-        following = _id_after(self._id)
+        following = id_after(self._id)
         opened = match.opened
-        first, second = (_moved_to(player, following) for player in match.players if player)
+        first, second = (
+            bot_of(following) if player.is_bot else player for player in match.players if player
+        )
         wish = Wish(opened.game, opened.control, opened.opponent)
         again = self.env.matches.get_by_name(following)
         await again.begin_again(self._id, wish, (second, first))
@@ -307,7 +307,7 @@ class Match(DurableObject[Env]):
     def _may_sit_down(self, who: str, key: str) -> bool:
         match = self._match()
         is_known = match.seat_of(who) is not None or match.phase is not Phase.WAITING
-        return is_known or hmac.compare_digest(key.encode(), self._key.encode())
+        return is_known or hmac.compare_digest(key.encode(), self._course.key.encode())
 
     # What it looks like.
 
@@ -315,36 +315,22 @@ class Match(DurableObject[Env]):
         return domain.view(self._match(), seat, self._around())
 
     def _around(self) -> domain.Around:
-        version = f"{self._seq}-{int(self._match().changed_at * 1000):x}"
+        course = self._course
         presence = self._watchers.presence()
-        return domain.Around(self._id, version, self._key, presence, self._now())
+        return domain.Around(course.id, course.version, course.key, presence, self._now())
 
     async def _opened(self) -> State[Any, Any]:
-        if self._state is None:
+        if self._course.state is None:
             await self.ctx.storage.delete_all()  # whoever guesses addresses leaves nothing behind
             raise Refused("not-open", "there is no such match")
-        return self._state
+        return self._course.state
 
     def _match(self) -> State[Any, Any]:
-        assert self._state is not None, "it was opened"
-        return self._state
+        return self._course.match
 
     @property
     def _id(self) -> str:
-        return str(self.ctx.id.name)
-
-    @property
-    def _key(self) -> str:
-        return str(self.ctx.storage.kv.get(_KEY, ""))
+        return self._course.id
 
     def _now(self) -> float:
         return now(self.ctx.storage.sql)
-
-
-def _id_after(id: str) -> str:
-    """Return the id of a match's rematch: always the same, so that it is made once."""
-    return sha256(f"the match after {id}".encode()).hexdigest()[:16]
-
-
-def _moved_to(player: Player, match: str) -> Player:
-    return bot_of(match) if player.is_bot else player

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from apps.game.domain.clock import Control, paused_for
 from apps.game.domain.commands import MORE_TIME_SECONDS
-from apps.game.domain.match import FIRST_MOVE_SECONDS, Match
+from apps.game.domain.match import FIRST_MOVE_SECONDS, Match, Phase
 from apps.game.objects.env import Env
 from apps.game.objects.pulse import COARSE, FINE, Pulse
 from runtime import DurableObjectState
@@ -31,6 +31,8 @@ class Pauses:
 
         To be awaited before a clock begins to run: a death after that is noticed.
         """
+        if match.phase is Phase.FINISHED:
+            return
         needed = moment + max(*match.clocks.left, match.control.allotted)
         needed += match.control.increment + MORE_TIME_SECONDS + FIRST_MOVE_SECONDS
         kv = self._ctx.storage.kv

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from apps.game.domain.commands import CLAIM_SECONDS, GONE_SECONDS
+from apps.game.domain.timeouts import CLAIM_SECONDS, GONE_SECONDS
 from apps.game.domain.view import Presence
 from apps.game.store import match as store
 from apps.game.store import now

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.game.domain import commands
+from apps.game.domain import commands, timeouts
 from apps.game.domain.clock import DAY, Clocks, Control, paused_for
-from apps.game.domain.commands import Command, Events, Play, Sit, decide
+from apps.game.domain.commands import Command, Play, Sit, decide
 from apps.game.domain.games import GAMES
 from apps.game.domain.match import (
     Ended,
+    Events,
     Match,
     Moved,
     Opened,
@@ -77,7 +78,7 @@ class Playing:
         who = {"theirs": mover, "other": 1 - mover, "nobody": 2}[whose]
         if what == "wait":
             self.now += details
-        self.happen(commands.pass_time(self.match, self.now))
+        self.happen(timeouts.pass_time(self.match, self.now))
         if what == "pause" and self.match.phase is Phase.PLAYING:
             self.now += details
             self.happen((Paused(self.now, details),))

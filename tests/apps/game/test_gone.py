@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.game.domain.clock import Control
-from apps.game.domain.commands import CLAIM_SECONDS, GONE_SECONDS
+from apps.game.domain.timeouts import CLAIM_SECONDS, GONE_SECONDS
 from runtime.testing import TestRuntime
 from tests.apps.game.conftest import Table, pushed
 

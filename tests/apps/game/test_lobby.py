@@ -12,6 +12,7 @@ from apps.game.domain.lobby import MOST_OPEN, RESERVED_SECONDS, Challenge, Wish
 from apps.game.domain.match import Player
 from apps.game.domain.rating import Rating
 from apps.game.domain.refusals import Refused
+from apps.game.domain.timeouts import CLAIM_SECONDS
 from runtime.testing import TestRuntime
 from tests.apps.game.conftest import BLITZ, Table
 
@@ -98,6 +99,23 @@ async def test_a_match_that_is_taken_or_over_is_listed_no_longer(
 
     assert sorted(listed) == sorted([table.id, other.id])
     assert await waiting(lobby) == []
+
+
+async def test_whoever_waits_and_closes_the_page_waits_no_longer(
+    runtime: TestRuntime[Any], lobby: Any, table: Table
+) -> None:
+    other = Table(runtime, "by-program")
+    for each in (table, other):
+        await each.open("reversi", opponent="anyone", is_joined=False)
+    window = await table.enter("ada")
+    await window.leave()
+
+    await runtime.clock.advance(CLAIM_SECONDS - 1)
+    soon = await waiting(lobby)
+    await runtime.clock.advance(2)
+
+    assert sorted(soon) == sorted([table.id, other.id])
+    assert await waiting(lobby) == [other.id]
 
 
 # Players.

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from apps.game import views
 from apps.game.app import APP
 from apps.game.domain.clock import Control
 from apps.game.domain.lobby import Wish
 from apps.game.domain.refusals import Refused
+from apps.game.domain.view import View
 from runtime.testing import HandshakeRefused, TestRuntime
 from tests.apps.game.conftest import BLITZ, FLEET, Table, pushed
 
+DRAW = "441365675334466335442232661515577771217122"  # nobody gets four in a row
 WIN = ("1", "2", "1", "2", "1", "2", "1")  # four of Ada's in the first column
 
 
@@ -28,6 +31,17 @@ async def test_a_match_is_played_to_its_end_and_its_log_tells_all_of_it(table: T
     assert (view.result.winner, view.result.how) == (0, "rules")
     kinds = [entry.kind for entry in await table.match.log("ada")]
     assert kinds == ["opened", "seated", "seated", *["moved"] * 7, "ended"]
+
+
+async def test_a_long_match_is_whole_whenever_it_wakes(table: Table) -> None:
+    await table.open(control=Control(600.0))
+
+    view = await table.play(*DRAW)
+
+    assert view.result is not None
+    assert (view.result.winner, view.ply) == (None, 42)
+    assert "".join(turn.notation for turn in (await table.look("")).turns) == DRAW
+    assert [entry.seq for entry in await table.match.log("")] == list(range(1, 47))
 
 
 async def test_a_move_that_is_sent_again_changes_nothing(table: Table) -> None:
@@ -149,6 +163,25 @@ async def test_everybody_is_pushed_what_has_happened_and_may_come_back(table: Ta
     behind = await table.enter("bob", "?since=3-0")
     assert len(pushed(up_to_date, "data-version")) == 0
     assert len(pushed(behind, "data-version")) == 1
+
+
+async def test_a_push_is_rendered_once_for_all_who_may_see_the_same(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await table.open()
+    for who in ("ada", "ada", "bob", *"efghij"):
+        await table.enter(who)
+    rendered: list[int | None] = []
+    render = views.render
+
+    def noted(what: Any, view: View, format: str) -> str:
+        rendered.append(view.seat)
+        return render(what, view, format)
+
+    monkeypatch.setattr(views, "render", noted)
+    await table.play("4")
+
+    assert rendered == [0, 1, None]
 
 
 async def test_programs_get_the_view_as_json(table: Table) -> None:

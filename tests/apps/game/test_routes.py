@@ -291,7 +291,8 @@ async def test_the_pages_work_without_javascript(
     assert key
     match = str(made.url)
     joined = await bob.post(f"{match}/join", data={"key": key[1]}, follow_redirects=True)
-    mover, other = (ada, bob) if 'name="move"' in (await ada.get(match)).text else (bob, ada)
+    seen = await ada.get(f"/matches/{match.rpartition('/')[2]}", headers={"accept": "*/*"})
+    mover, other = (ada, bob) if seen.json()["seat"] == 0 else (bob, ada)
     moved = await mover.post(
         f"{match}/moves", data={"ply": "0", "move": "4"}, follow_redirects=True
     )
