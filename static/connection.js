@@ -2,7 +2,7 @@
 
 const OFFLINE_AFTER = 5000; // milliseconds; most interruptions are over before
 
-const source = document.querySelector("[hx-ws\\:connect]");
+const source = document.querySelector("main[hx-ws\\:connect], main [hx-ws\\:connect]");
 const states = document.getElementById("connection").children;
 let connection;
 let since; // the cursor of the last event in the page, once one has come
