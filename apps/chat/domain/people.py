@@ -60,6 +60,8 @@ class Standing:
     """How one person stands in a room."""
 
     person: Person
+    at: datetime
+    """When that was so."""
     role: Role = Role.MEMBER
     read_up_to: int = 0
     unread: int = 0
@@ -80,23 +82,22 @@ def check_may_be_here(standing: Standing) -> None:
         raise NotAllowed("you are banned from this room")
 
 
-def check_may_act(standing: Standing, now: datetime) -> None:
+def check_may_act(standing: Standing) -> None:
     """Raise `NotAllowed` for whoever is banned, or muted now."""
     check_may_be_here(standing)
-    if standing.muted_until is not None and standing.muted_until > now:
-        minutes = -(-(standing.muted_until - now).total_seconds() // 60)
+    if standing.muted_until is not None and standing.muted_until > standing.at:
+        minutes = -(-(standing.muted_until - standing.at).total_seconds() // 60)
         span = "a minute" if minutes == 1 else f"{minutes:.0f} minutes"
         raise NotAllowed(f"you are muted in this room, for {span} more")
 
 
-def check_may_speak(standing: Standing, now: datetime) -> None:
+def check_may_speak(standing: Standing) -> None:
     """Raise `NotAllowed` for whoever is banned or muted, `TooSoon` where slow mode holds."""
-    check_may_act(standing, now)
-    if standing.may_speak_at is not None and standing.may_speak_at > now:
-        wait = (standing.may_speak_at - now).total_seconds()
-        raise TooSoon(
-            f"this room is in slow mode: you can speak again in {-(-wait // 1):.0f} s", wait
-        )
+    check_may_act(standing)
+    if standing.may_speak_at is not None and standing.may_speak_at > standing.at:
+        wait = (standing.may_speak_at - standing.at).total_seconds()
+        sentence = f"this room is in slow mode: you can speak again in {-(-wait // 1):.0f} s"
+        raise TooSoon(sentence, wait)
 
 
 def check_may_moderate(standing: Standing, whom: Person | None = None) -> None:

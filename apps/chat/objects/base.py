@@ -57,30 +57,29 @@ class RoomBase(DurableObject[Env]):
             NotAllowed: If they are banned.
             NotThere: If there is no such room, as far as they are to know.
         """
-        room = store.room.room(self._sql)
+        entry = store.members.look_up(self._sql, person.id)
         pair = domain.direct_people(self._room)
-        if (room is None and self._kind is not RoomKind.OPEN) or (pair and person.id not in pair):
+        is_room = entry.is_room or self._kind is RoomKind.OPEN
+        if not is_room or (pair and person.id not in pair):
             raise NotThere("there is no such room")
-        is_creator = room is not None and room.creator_id == person.id
-        slow_seconds = 0 if room is None or is_creator else room.slow_seconds
-        standing = self._stands(person, is_creator=is_creator, slow_seconds=slow_seconds)
+        standing = self._standing(person, entry)
         domain.check_may_be_here(standing)
         return standing
 
-    def _stands(self, person: Person, *, is_creator: bool, slow_seconds: int = 0) -> Standing:
-        sanction = store.members.sanction(self._sql, person.id)
-        last = store.last_seq(self._sql)
-        known = store.members.read_up_to(self._sql, person)
-        read_up_to = last if known is None else known
-        spoke_at = store.last_post_at(self._sql, person) if slow_seconds else None
+    def _standing(self, person: Person, entry: store.members.Entry) -> Standing:
+        is_creator = entry.creator_id == person.id
+        spoke_at = None
+        if entry.slow_seconds and not is_creator:
+            spoke_at = store.last_post_at(self._sql, person)
         return Standing(
             person,
+            entry.at,
             Role.CREATOR if is_creator else Role.MEMBER,
-            read_up_to,
-            min(domain.MOST_UNREAD, last - read_up_to),
-            sanction.muted_until,
-            sanction.is_banned,
-            None if spoke_at is None else spoke_at + timedelta(seconds=slow_seconds),
+            entry.read_up_to,
+            min(domain.MOST_UNREAD, entry.last - entry.read_up_to),
+            entry.sanction.muted_until,
+            entry.sanction.is_banned,
+            None if spoke_at is None else spoke_at + timedelta(seconds=entry.slow_seconds),
         )
 
     def _find(self, seq: int) -> Message:

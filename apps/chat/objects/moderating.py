@@ -55,7 +55,7 @@ class Moderating(Reading, Speaking):
             raise Unacceptable(f"somebody is muted for 0 to {domain.MOST_MUTED_MINUTES:,} minutes")
         whom = self._moderated(by, id)
         until = store.now(self._sql) + timedelta(minutes=minutes) if minutes else None
-        before = store.members.sanction(self._sql, id)
+        before = store.members.look_up(self._sql, id).sanction
         store.members.set_sanction(self._sql, whom, replace(before, muted_until=until))
         span = "a minute" if minutes == 1 else f"{minutes} minutes"
         store.room.note(
@@ -81,7 +81,7 @@ class Moderating(Reading, Speaking):
             NotThere: If the room doesn't know them.
         """
         whom = self._moderated(by, id)
-        before = store.members.sanction(self._sql, id)
+        before = store.members.look_up(self._sql, id).sanction
         if is_on == before.is_banned:
             return
         store.members.set_sanction(self._sql, whom, replace(before, is_banned=is_on))

@@ -84,13 +84,11 @@ class Reading(RoomBase):
     async def about(self, reader: Person) -> About:
         """Return who is known here and how they stand, and what was done to them."""
         scene = await self.scene(reader)
-        room = store.room.room(self._sql)
-        creator_id = room and room.creator_id
         people = {visitor.person.id: visitor.person for visitor in scene.visitors}
         for person in (*store.members.sanctioned(self._sql), *store.members.known(self._sql)):
             people.setdefault(person.id, person)
         standings: list[Standing] = [
-            self._stands(person, is_creator=person.id == creator_id)
+            self._standing(person, store.members.look_up(self._sql, person.id))
             for person in list(people.values())[: domain.MOST_SHOWN]
         ]
         audit = store.room.audit(self._sql) if scene.me.is_creator else []

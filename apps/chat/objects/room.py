@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from apps.chat import domain, store, views
-from apps.chat.domain import FRAMES, Bucket, ChatRefusal, Person, RoomKind, TooSoon, Unacceptable
+from apps.chat.domain import (
+    FRAMES,
+    Bucket,
+    ChatRefusal,
+    NotAllowed,
+    Person,
+    RoomKind,
+    TooSoon,
+    Unacceptable,
+)
 from apps.chat.objects.base import NEWS
 from apps.chat.objects.moderating import Moderating
 from apps.chat.objects.news import News
@@ -147,8 +157,8 @@ class ChatRoom(Moderating, News):
         ws.serialize_attachment({**attachment, "frames": (left.tokens, left.at)})
 
     def _show_typing(self, person: Person) -> None:
-        sanction = store.members.sanction(self._sql, person.id)
-        if sanction.muted_until is None or sanction.muted_until <= store.now(self._sql):
+        with suppress(NotAllowed):  # whoever is muted types for themselves
+            domain.check_may_act(self._enter(person))
             own = self.ctx.get_web_sockets(person.id)
             self.ctx.broadcast(views.typing(person), exclude=own)
 

@@ -9,7 +9,7 @@ from random import Random, SystemRandom
 from typing import ClassVar
 
 from apps.chat import domain, store, views
-from apps.chat.domain import Kind, Message, NotAllowed, Outdated, Person, Throw, Utterance
+from apps.chat.domain import Kind, Message, NotAllowed, Outdated, Person, Standing, Throw, Utterance
 from apps.chat.objects.base import NEWS_AFTER, RoomBase
 from runtime import rpc_private
 
@@ -46,8 +46,8 @@ class Speaking(RoomBase):
                     f"you have used this client_id for message {sent.seq}, which has another text"
                 )
             return sent
-        domain.check_may_speak(standing, store.now(self._sql))
-        return await self._say(author, client_id, self._uttered(text), sent=text)
+        domain.check_may_speak(standing)
+        return await self._say(standing, client_id, self._uttered(text), sent=text)
 
     async def edit(self, author: Person, seq: int, text: str, revision: int) -> Message:
         """Change what somebody has said themselves.
@@ -117,12 +117,12 @@ class Speaking(RoomBase):
     async def announce(self, actor: Person, sentence: str) -> None:
         """Say in the room what somebody has changed in it."""
         said = Utterance(Kind.SYSTEM, sentence)
-        await self._say(actor, f"system-{secrets.token_hex(8)}", said, sent=sentence)
+        await self._say(self._enter(actor), f"system-{secrets.token_hex(8)}", said, sent=sentence)
 
     def _about_to(self, what: str, person: Person, seq: int) -> Message:
         """Return a message to which somebody may do `what`, or raise."""
         standing = self._enter(person)
-        domain.check_may_act(standing, store.now(self._sql))
+        domain.check_may_act(standing)
         message = self._find(seq)
         domain.check_allowed(what, message, standing, self._kind)
         return message
@@ -138,7 +138,10 @@ class Speaking(RoomBase):
             return ()
         return domain.mentions(text, store.members.known(self._sql))
 
-    async def _say(self, author: Person, client_id: str, said: Utterance, *, sent: str) -> Message:
+    async def _say(
+        self, standing: Standing, client_id: str, said: Utterance, *, sent: str
+    ) -> Message:
+        author = standing.person
         mentions = self._mentioned(said.text)
         message = store.append(
             self._sql,
@@ -151,13 +154,14 @@ class Speaking(RoomBase):
         )
         if message.seq == 1:
             self._begin(author)
-        store.members.meet(self._sql, author, message.seq)
-        store.members.read(self._sql, author, message.seq)
+        has_unread = standing.unread > 0
+        store.members.speak(self._sql, author, message.seq, has_unread=has_unread)
         store.members.mention(self._sql, mentions, message.seq)
         # The output gate holds this, and our answer, until the message is on disk.
         self._feed.publish(partial(views.new_message, message))
         await self._tell_later(NEWS_AFTER if message.seq > 1 else AT_ONCE)
-        if store.archive.is_due(self._sql):
+        is_time_to_look = message.seq % store.archive.CHUNK == 0
+        if is_time_to_look and store.archive.is_due(self._sql):
             await self.ctx.storage.set_alarm(AT_ONCE, name=COMPACT)
         return message
 

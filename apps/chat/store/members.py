@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from apps.chat.domain import MOST_KNOWN, MOST_READERS, MOST_UNREAD, Person, Reader
 from apps.chat.store.rows import moment
@@ -21,12 +22,56 @@ class Sanction:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What the room knows of somebody, and of itself, when they come to its door."""
+
+    at: datetime
+    is_room: bool
+    """Whether anybody has opened it, or spoken in it."""
+    creator_id: str | None
+    slow_seconds: int
+    last: int
+    """The newest message's number."""
+    read_up_to: int
+    """How far they have read: everything, if they are new."""
+    sanction: Sanction
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """How much is new for somebody, which their inbox doesn't know yet."""
 
     person_id: str
     unread: int
     mentions: int
+
+
+def look_up(sql: SqlStorage, id: str) -> Entry:
+    """Return all that decides what somebody may do here, at once: it is asked for all the time."""
+    return sql.exec(
+        """
+        SELECT unixepoch('subsec') AS at, room.one, creator_id, slow_seconds, read_up_to,
+            muted_until, is_banned, (SELECT coalesce(max(seq), 0) FROM messages) AS last
+        FROM (SELECT ? AS id) AS person LEFT JOIN room
+            LEFT JOIN members ON members.id = person.id
+            LEFT JOIN sanctions ON sanctions.id = person.id
+        """,
+        id,
+        row=_entry,
+    ).one()
+
+
+def _entry(**row: Any) -> Entry:
+    until, read_up_to = row["muted_until"], row["read_up_to"]
+    return Entry(
+        moment(row["at"]),
+        row["one"] is not None,
+        row["creator_id"],
+        row["slow_seconds"] or 0,
+        row["last"],
+        row["last"] if read_up_to is None else read_up_to,
+        Sanction(None if until is None else moment(until), bool(row["is_banned"])),
+    )
 
 
 def meet(sql: SqlStorage, person: Person, read_up_to: int) -> None:
@@ -89,10 +134,19 @@ def read(sql: SqlStorage, person: Person, seq: int) -> bool:
     return changed is not None
 
 
-def read_up_to(sql: SqlStorage, person: Person) -> int | None:
-    """Return how far somebody has read; None for whoever isn't known."""
-    row = sql.exec("SELECT read_up_to FROM members WHERE id = ?", person.id).next()
-    return None if row is None else int(row["read_up_to"])
+def speak(sql: SqlStorage, author: Person, seq: int, *, has_unread: bool) -> None:
+    """Know somebody who has said something, and so has read everything before it."""
+    known = sql.exec(
+        "UPDATE members SET read_up_to = ? WHERE id = ? AND name = ? RETURNING id",
+        seq,
+        author.id,
+        author.name,
+    ).next()
+    if known is None:
+        meet(sql, author, seq)
+    if known is None or has_unread:
+        read(sql, author, seq)
+        sql.exec("DELETE FROM mentioned WHERE person_id = ?", author.id)
 
 
 def mention(sql: SqlStorage, people: tuple[Person, ...], seq: int) -> None:
@@ -137,15 +191,6 @@ def take_waiting(sql: SqlStorage, last: int, limit: int) -> list[Waiting]:
 
 
 # What they may not do.
-
-
-def sanction(sql: SqlStorage, id: str) -> Sanction:
-    """Return what somebody may not do."""
-    row = sql.exec("SELECT muted_until, is_banned FROM sanctions WHERE id = ?", id).next()
-    if row is None:
-        return Sanction()
-    until = row["muted_until"]
-    return Sanction(None if until is None else moment(until), bool(row["is_banned"]))
 
 
 def sanctioned(sql: SqlStorage) -> list[Person]:
