@@ -11,7 +11,7 @@ from apps.game.objects.env import Env
 from apps.game.objects.pulse import COARSE, FINE, Pulse
 from runtime import DurableObjectState
 
-AHEAD_SECONDS: Final = 600.0  # so that a match doesn't ask for beats with every move
+AHEAD_SECONDS: Final = 300.0  # so that a match doesn't ask for beats with every move
 _WATCHED: Final = "watched until"
 
 

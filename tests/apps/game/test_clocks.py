@@ -106,7 +106,7 @@ async def test_a_match_of_days_sleeps_for_a_week_and_wakes_by_its_alarm(
     runtime = await start_awake_runtime(**APP.bindings)
     table = Table(runtime)
     await table.open(control=Control(0.0, days=7))
-    await table.play("1", "2", seconds=3 * DAY)
+    await table.play("1", "2")
 
     await runtime.clock.advance(7 * DAY - 1)
     before = await table.look()
@@ -254,13 +254,13 @@ async def test_a_crash_takes_back_no_move_and_no_time(
 async def test_sleep_isnt_a_pause(start_awake_runtime: Any) -> None:
     runtime = await start_awake_runtime(**APP.bindings)
     table = Table(runtime)
-    await table.open(control=Control(600.0))
+    await table.open(control=Control(120.0))
     await table.play("1", "2")
 
-    await runtime.clock.advance(500)  # it has left memory after ten of them
+    await runtime.clock.advance(100)  # it has left memory after ten of them
 
-    assert left(await table.look()) == (100.0, 600.0)
-    await runtime.clock.advance(101)
+    assert left(await table.look()) == (20.0, 120.0)
+    await runtime.clock.advance(21)
     assert (await table.look()).phase == "finished"
 
 

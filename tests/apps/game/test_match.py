@@ -348,7 +348,7 @@ async def test_a_rematch_may_be_declined(table: Table) -> None:
 # Bots.
 
 
-@pytest.mark.parametrize("game", ["connect-four", "reversi", "battleship"])
+@pytest.mark.parametrize("game", ["connect-four", "battleship"])
 async def test_a_bot_plays_to_the_end(start_awake_runtime: Any, game: str) -> None:
     runtime = await start_awake_runtime(**APP.bindings)
     table = Table(runtime)
