@@ -263,6 +263,7 @@ class Match(DurableObject[Env]):
             store.all_gone_at(self.ctx.storage.sql, self._now())
             await self._watchers.wind()
             await self._happen((Paused(self._now(), seconds + RETURN_SECONDS),))
+            await self._pauses.watch(self._match(), self._now())  # it takes longer now
 
     # Beginning.
 
