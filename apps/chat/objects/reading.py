@@ -17,19 +17,25 @@ class Reading(RoomBase):
     """
 
     async def scene(
-        self, reader: Person, *, before: int | None = None, around: int | None = None
+        self,
+        reader: Person,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
     ) -> Scene:
         """Return what somebody sees who enters: messages, who is here, and what holds for them.
 
         Args:
             before: The page of messages before this one; the last page without it.
+            after: Or the page after this one.
             around: Or the page with this one in the middle.
         """
         me = self._enter(reader)
         room = store.room.room(self._sql)
         if around is not None:
             before = around + domain.PAGE // 2
-        messages = store.messages_before(self._sql, before, domain.PAGE)
+        messages = await self.history(reader, before=before, after=after)
         last = store.last_seq(self._sql)
         return Scene(
             self._room,

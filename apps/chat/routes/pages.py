@@ -40,6 +40,7 @@ from runtime import DurableObjectNamespace
 
 Words = Annotated[str | None, QueryParameter(name="q")]
 EXPORTED_AT_ONCE = 2 * domain.PAGE
+VARIES = {"vary": "HX-Request"}  # or a browser that goes back shows a fragment as the page
 
 
 @get("/chat", include_in_schema=False)
@@ -89,6 +90,7 @@ async def show_room(
     limits: Limits,
     the_runtime: TheRuntime,
     before: Number = None,
+    after: Number = None,
     around: Number = None,
     message: Number = None,
     words: Words = None,
@@ -103,16 +105,17 @@ async def show_room(
     if message is not None:
         closeup = await the_room.closeup(asker, message)
         page = "chat/_actions.html" if is_htmx(request) else "chat/message.html"
-        return Template(page, context=views.message(closeup, guest))
+        return Template(page, context=views.message(closeup, guest), headers=VARIES)
     if words is not None:
-        await spend(limits, f"person:{guest.id}", "look")
+        if words:
+            await spend(limits, f"person:{guest.id}", "look")
         return await _found(request, the_room, guest, asker, words)
-    scene = await the_room.scene(asker, before=before, around=around)
-    if before is not None and is_htmx(request):
-        return Template("chat/_older.html", context=views.older(scene, guest))
+    scene = await the_room.scene(asker, before=before, after=after, around=around)
+    if (before is not None or after is not None) and is_htmx(request):
+        return Template("chat/_older.html", context=views.older(scene, guest), headers=VARIES)
     has_strip = the_runtime.config.debug and scene.me.is_creator
     context = views.room(scene, guest, client_id=str(uuid4()), has_strip=has_strip)
-    return Template("chat/room.html", context=context)
+    return Template("chat/room.html", context=context, headers=VARIES)
 
 
 @get("/chat/{room:str}/about", include_in_schema=False)
@@ -162,12 +165,13 @@ async def _found(
     page = "chat/_results.html" if is_htmx(request) else "chat/search.html"
     scene = await room.scene(asker)
     error, found = "", list[domain.Message]()
-    try:
-        found = await room.search(asker, words)
-    except Unacceptable as refusal:
-        error = str(refusal)
+    if words:  # without any, it is the form that was asked for
+        try:
+            found = await room.search(asker, words)
+        except Unacceptable as refusal:
+            error = str(refusal)
     context = views.search(scene, guest, words, found, error)
-    return Template(page, context=context, status_code=422 if error else 200)
+    return Template(page, context=context, headers=VARIES)
 
 
 async def _home(
