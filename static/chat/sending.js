@@ -7,9 +7,10 @@ const newer = document.getElementById("newer");
 const { text } = form.elements;
 const kept = `unsent in ${location.pathname}: `; // and its id
 
+// Ids are in the order of time, so that a page that is loaded again sends in the same order.
 function newId() {
-  if (crypto.randomUUID) return crypto.randomUUID(); // only in pages that came by HTTPS
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(36)).join("");
+  const chance = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0"));
+  return `${Date.now().toString(36)}-${chance.join("")}`;
 }
 
 function show(id, words) {
@@ -48,7 +49,7 @@ function clear() {
 
 new MutationObserver(clear).observe(list, { childList: true });
 
-for (const [key, words] of Object.entries(localStorage)) {
-  if (key.startsWith(kept)) show(key.slice(kept.length), words);
+for (const key of Object.keys(localStorage).sort()) {
+  if (key.startsWith(kept)) show(key.slice(kept.length), localStorage[key]);
 }
 clear();

@@ -35,7 +35,7 @@ new MutationObserver((changes) => {
 
 // Whoever has said it types no more.
 new MutationObserver((changes) => {
-  for (const message of changes.flatMap(({ addedNodes }) => [...addedNodes])) forget(message.dataset.personId);
+  for (const message of changes.flatMap(({ addedNodes }) => [...addedNodes])) forget(message.dataset?.personId);
 }).observe(document.getElementById("messages"), { childList: true });
 
 text.form.addEventListener("submit", () => { told = -TELL_EVERY; });

@@ -6,7 +6,7 @@ const log = document.getElementById("log");
 const list = document.getElementById("messages");
 const missed = document.getElementById("missed");
 const { title } = document;
-const seq = (message) => Number(message?.dataset.seq ?? 0);
+const seq = (node) => Number(node?.dataset?.seq ?? 0); // blanks between messages have none
 let newest = seq(list.lastElementChild);
 let told = Number(log.dataset.readUpTo);
 let unseen = Number(log.dataset.unread); // how many have come while nobody looked
@@ -27,11 +27,6 @@ function line() {
   return list.querySelector(".first-unread");
 }
 
-function draw(message) {
-  line()?.classList.remove("first-unread");
-  message.classList.add("first-unread");
-}
-
 function look() {
   document.title = unseen && document.hidden ? `(${unseen}) ${title}` : title;
   if (!isLooking()) return;
@@ -48,7 +43,8 @@ new MutationObserver((changes) => {
   const news = added.filter((message) => seq(message) > newest && !message.matches(".own"));
   newest = Math.max(newest, ...added.map(seq));
   if (news.length && !isLooking()) {
-    if (!unseen) draw(news[0]);
+    if (!unseen) line()?.classList.remove("first-unread");
+    if (!unseen) news[0].classList.add("first-unread");
     unseen += news.length;
   }
   look();
