@@ -262,8 +262,8 @@ class Match(DurableObject[Env]):
         if seconds := await self._pauses.since_last_event(match):
             store.all_gone_at(self.ctx.storage.sql, self._now())
             await self._watchers.wind()
+            await self._pauses.watch(match, self._now())  # for longer than was thought before
             await self._happen((Paused(self._now(), seconds + RETURN_SECONDS),))
-            await self._pauses.watch(self._match(), self._now())  # it takes longer now
 
     # Beginning.
 
