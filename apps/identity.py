@@ -144,8 +144,8 @@ class GuestMiddleware(AbstractAuthenticationMiddleware):
         return AuthenticationResult(user=guest, auth=None)
 
 
-def needs_guest(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard: only for somebody who has a name here.
+async def needs_guest(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: only for somebody who has a name here. (Litestar runs a plain `def` in a thread.)
 
     Raises:
         NotAuthorizedException: For everybody else.

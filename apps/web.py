@@ -118,7 +118,7 @@ def _together(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
     return together
 
 
-def same_origin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def same_origin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Guard: no other site's page may act in the name of somebody who visits it.
 
     Browsers say where a request comes from. One that doesn't say is none, and sends no cookie

@@ -73,11 +73,11 @@ class Desk:
             raise Conflict("sales are closed")
         wanted = self._hall.wanted(names) if names else ()
         rules.check_count(len(wanted) or best)
+        seats = () if self._hall.is_sharded else self._hall.choose(wanted, best)
         have = holds.counts_of(self._sql, person.id)
         rules.check_limits(len(wanted) or best, *have, house.per_person)
         if self._hall.is_sharded:
             return await self._hold_in_sections(person, wanted, best, now)
-        seats = self._hall.choose(wanted, best)
         hold = self.add(person, seats, now, rules.HOLD_SECONDS)
         await self.set_alarm()
         self._show.changed()

@@ -4,8 +4,9 @@ from typing import Any
 
 from litestar import Response, delete, get, post
 from litestar.openapi import ResponseSpec
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
+from apps.booking.domain.hold import Reference
 from apps.booking.domain.payment import sold_by
 from apps.booking.domain.refusals import Conflict, Declined, NotFound
 from apps.booking.domain.saga import AWAITS_PAYMENT
@@ -39,6 +40,7 @@ from apps.booking.routes.given import (
     Ref,
     Slug,
     person,
+    provide_slug,
 )
 from apps.booking.routes.making import new_house
 from apps.booking.routes.problems import problems
@@ -85,9 +87,11 @@ async def show_event(slug: Slug, events: Events) -> EventSeen:
 
 @post("/api/booking/events/{event:str}/holds", **KNOWN, responses=problems(404, 409, 429))
 async def hold_seats(
-    request: KnownRequest, slug: Slug, data: JSONBody[NewHold], events: Events
+    request: KnownRequest, event: FromPath[str], data: JSONBody[NewHold], events: Events
 ) -> HoldSeen:
     """Hold seats for ten minutes: all of them, or none."""
+    # Here, and not by a dependency: Litestar makes a task for each where there are several.
+    slug = await provide_slug(event)
     names = tuple(data.seats or ())
     return HoldSeen.of(await events.get_by_name(slug).hold(person(request), names, data.best or 0))
 
@@ -158,15 +162,15 @@ async def release_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> 
 )
 async def confirm_hold(
     request: KnownRequest,
-    hold_ref: Ref,
+    hold: FromPath[str],
     events: Events,
     data: JSONBody[Confirm | None] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Any]:
     """Pay for seats. They are yours once this has answered with 200."""
-    wish = data or Confirm()
-    paid = await events.get_by_name(hold_ref.slug).confirm(
-        person(request), hold_ref, idempotency_key or "", wish.card, wish.total
+    wish, reference = data or Confirm(), Reference.read(hold)
+    paid = await events.get_by_name(reference.slug).confirm(
+        person(request), reference, idempotency_key or "", wish.card, wish.total
     )
     return confirmed(paid)
 

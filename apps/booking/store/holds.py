@@ -18,6 +18,7 @@ _COLUMNS = """
     number, token, owner_id, owner, seats, cents, expires_at, state, is_extended, discount,
     voucher, share, tries, key, asked, paid_at, refund, is_offer
 """
+_COUNT = "iif(seats = '', 0, length(seats) - length(replace(seats, ',', '')) + 1)"
 _KEEPING = ", ".join(f"'{state}'" for state in sorted(KEEPS_SEATS))
 _CHANGING = {field.name for field in fields(Hold)} - {"number", "token", "owner"} | {"due"}
 
@@ -83,16 +84,16 @@ def held_by(sql: SqlStorage, person_id: str) -> list[Hold]:
 
 def counts_of(sql: SqlStorage, person_id: str) -> tuple[int, int]:
     """Return how many seats somebody holds, and how many they have bought."""
-    held = bought = 0
-    for state, seats in sql.exec(
-        f"SELECT state, seats FROM holds WHERE owner_id = ? AND state IN ({_KEEPING})", person_id
-    ).raw():
-        count = str(seats).count(",") + 1
-        if state == State.CONFIRMED:
-            bought += count
-        else:
-            held += count
-    return held, bought
+    counts = sql.exec(
+        f"""
+        SELECT
+            coalesce(sum(iif(state = 'confirmed', 0, {_COUNT})), 0) AS held,
+            coalesce(sum(iif(state = 'confirmed', {_COUNT}, 0)), 0) AS bought
+        FROM holds WHERE owner_id = ? AND state IN ({_KEEPING})
+        """,
+        person_id,
+    ).one()
+    return int(counts["held"]), int(counts["bought"])
 
 
 def is_first_payment(sql: SqlStorage, hold: Hold) -> bool:
