@@ -23,7 +23,8 @@ from runtime import Runtime, RuntimeConfig
 LIVE = 1000  # matches whose clocks run
 DRAW = "441365675334466335442232661515577771217122"  # columns
 PLAYERS = 64  # who move at the same time
-LONG = Control(3600.0)
+LONG, DAILY = Control(3600.0), Control(0.0, days=7)
+FLAGS = 250  # which fall while all that goes on
 FLAG_SECONDS = 6.0  # after their second move the clocks of some matches run out
 BACKGROUND_PAUSE = 0.05  # between two moves of each player while flags fall
 ASLEEP = 1000  # matches whose memory is measured
@@ -38,7 +39,7 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
     raise_file_limit(4 * LIVE)
     moves, late = [], []
     async with _node(idle_seconds=3600) as env:
-        live = [await _begun(env, f"live-{n:06}", LONG) for n in range(LIVE)]
+        live = await _many(env, "live", LIVE, LONG)
         for _ in range(rounds):
             moves.append(await _moves(live, seconds))
             step()
@@ -77,6 +78,15 @@ class _Table:
             self.ply = (await self.match.move(who, self.ply, DRAW[self.ply])).ply
 
 
+async def _many(env: Any, name: str, count: int, control: Control) -> list[_Table]:
+    """Return matches that have begun."""
+    tables: list[_Table] = []
+    for first in range(0, count, PLAYERS):
+        some = range(first, min(first + PLAYERS, count))
+        tables += await asyncio.gather(*(_begun(env, f"{name}-{n:06}", control) for n in some))
+    return tables
+
+
 async def _begun(env: Any, id: str, control: Control) -> _Table:
     table = _Table(env, id)
     await table.match.open("ada", "Ada", Wish("connect-four", control, "link", 0))
@@ -108,7 +118,7 @@ async def _play_slowly(tables: list[_Table]) -> None:
 
 async def _flags(env: Any) -> list[float]:
     """Return how many milliseconds after their time flags have fallen."""
-    tables = [await _begun(env, f"flag-{n:06}", Control(FLAG_SECONDS)) for n in range(LIVE // 4)]
+    tables = await _many(env, "flag", FLAGS, Control(FLAG_SECONDS))
     falls = []
     for table in tables:
         seats = (await table.match.look("")).seats
@@ -122,11 +132,9 @@ async def _flags(env: Any) -> list[float]:
 async def _asleep() -> float:
     """Return what a match that sleeps takes of memory, in KB."""
     async with _node(idle_seconds=IDLE_SECONDS) as env:
-        for n in range(WARM_UP):
-            await _begun(env, f"warm-{n:06}", Control(0.0, days=7))
+        await _many(env, "warm", WARM_UP, DAILY)
         before = await _settled()
-        for n in range(ASLEEP):
-            await _begun(env, f"asleep-{n:06}", Control(0.0, days=7))
+        await _many(env, "asleep", ASLEEP, DAILY)
         return (await _settled() - before) / ASLEEP / 1024
 
 

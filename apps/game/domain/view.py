@@ -262,13 +262,13 @@ def _turns(match: Match[Any, Any], seat: int | None) -> tuple[TurnView, ...]:
 
 def _board(match: Match[Any, Any], position: Any, seat: int | None, *, is_moving: bool) -> Board:
     board = match.rules.board(position, seat)
-    if is_moving:
+    if is_moving or not any(cell.move for grid in board.grids for cell in grid.cells):
         return board
-    grids = tuple(
+    still = (
         replace(grid, cells=tuple(replace(cell, move=None, is_target=False) for cell in grid.cells))
         for grid in board.grids
     )
-    return replace(board, grids=grids)
+    return replace(board, grids=tuple(still))
 
 
 def _seat(match: Match[Any, Any], seat: int, presence: Presence, now: float) -> SeatView:
