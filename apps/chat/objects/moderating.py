@@ -43,6 +43,7 @@ class Moderating(Reading, Speaking):
         store.room.open_room(self._sql, None)
         for person in (one, other):
             store.members.meet(self._sql, person, 0)
+        await self._tell_later()
 
     async def mute(self, by: Person, id: str, minutes: int) -> None:
         """Have somebody not speak, react or edit for so long; 0 ends it.

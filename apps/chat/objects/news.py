@@ -24,17 +24,16 @@ class News(Reading):
 
     async def _tell_presence_later(self) -> None:
         """The same, for who comes and goes: nobody hears it of a room where nobody has spoken."""
-        if self._kind is RoomKind.OPEN and store.room.room(self._sql) is not None:
+        if store.room.room(self._sql) is not None:
             await self._tell_later()
 
     async def _tell_news(self) -> None:
         if store.members.take_reading(self._sql):
             self.ctx.broadcast(views.readers(store.members.readers(self._sql)))
-        last = store.find(self._sql, store.last_seq(self._sql))
-        if last is None:
-            return
-        at = last.posted_at.timestamp()
-        waiting = store.members.take_waiting(self._sql, last.seq, AT_ONCE)
+        seq, now = store.last_seq(self._sql), store.now(self._sql)
+        last = store.find(self._sql, seq)
+        at = (last.posted_at if last else now).timestamp()
+        waiting = store.members.take_waiting(self._sql, seq, AT_ONCE)
         for each in waiting:
             person = Person(each.person_id, "")
             news = {"title": self._title(person), "unread": each.unread}
@@ -42,8 +41,8 @@ class News(Reading):
         if len(waiting) == AT_ONCE:
             await self._tell_later()
         people = len(self._visitors())
-        if self._kind is RoomKind.OPEN and store.room.take_news(self._sql, people, last.seq):
-            news = {"people": people, "messages": last.seq, "at": at}
+        if self._kind is RoomKind.OPEN and store.room.take_news(self._sql, people, seq):
+            news = {"people": people, "messages": seq, "at": at}
             await self._outbox.send(TO_THE_DIRECTORY, news)
 
     async def _deliver(self, letter: Letter) -> None:

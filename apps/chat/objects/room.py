@@ -43,17 +43,13 @@ class ChatRoom(Moderating, News):
         person = Person(request.headers["x-person-id"], request.headers["x-person-name"])
         if not person.id:
             return Response(401, text="who are you?")
-        try:
-            self._enter(person)
-        except ChatRefusal as refusal:
-            return Response(403, text=str(refusal))
-        if len(self.ctx.get_web_sockets(person.id)) >= MOST_WINDOWS:
-            return Response(403, text="you have too many windows open on this room")
+        if (refusal := self._refusal(person)) is not None:
+            return Response(403, text=refusal)
         self.ctx.accept_web_socket(ws, tags=[person.id])
         ws.serialize_attachment({"person": (person.id, person.name)})
         is_away = "away" in request.query
         is_news = self._presence.join(ws, person.id, person.name, is_away=is_away)
-        if store.room.room(self._sql) is not None:
+        if store.room.room(self._sql) is not None:  # else nobody is to be remembered
             store.members.meet(self._sql, person, store.last_seq(self._sql))
         if (since := request.query.get("since")) is not None:
             self._catch_up(ws, since)
@@ -121,6 +117,15 @@ class ChatRoom(Moderating, News):
         """
         domain.check_may_moderate(self._enter(person))
         self.ctx.abort("restarted, to see what happens")
+
+    def _refusal(self, person: Person) -> str | None:
+        """Return why somebody can't open a window here; None if they can."""
+        try:
+            self._enter(person)
+        except ChatRefusal as refusal:
+            return str(refusal)
+        has_many = len(self.ctx.get_web_sockets(person.id)) >= MOST_WINDOWS
+        return "you have too many windows open on this room" if has_many else None
 
     async def _hear(self, ws: WebSocket, message: str | bytes) -> None:
         self._count_frame(ws)

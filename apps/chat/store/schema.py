@@ -62,7 +62,7 @@ MIGRATIONS: tuple[str, ...] = (
         seen_at REAL NOT NULL,
         read_up_to INTEGER NOT NULL,
         shown_up_to INTEGER NOT NULL,
-        told_unread INTEGER NOT NULL DEFAULT 0,
+        told_unread INTEGER NOT NULL DEFAULT -1,
         told_mentions INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE INDEX members_seen ON members (seen_at);

@@ -110,10 +110,23 @@ async def test_an_inbox_knows_what_is_new_in_all_rooms(runtime: TestRuntime[Any]
     assert all(new == 0 for _, new, _ in await unread(runtime, ADA))
 
 
+async def test_an_inbox_has_every_room_that_its_person_has_entered(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    await room.post(ADA, "c1", "hello")
+    await enter(runtime, room, BOB)
+    await enter(runtime, runtime.env.rooms.get_by_name("empty"), BOB)
+
+    await runtime.clock.advance(LONG)
+
+    assert await unread(runtime, ADA) == await unread(runtime, BOB) == [("tea", 0, 0)]
+
+
 async def test_a_home_page_is_shown_what_is_new_at_once(
     runtime: TestRuntime[Any], room: ChatRoom
 ) -> None:
     await room.post(BOB, "c1", "I am here")
+    await runtime.clock.advance(LONG)
     home = await runtime.connect(runtime.env.inboxes.get_by_name(BOB.id))
     greeting = pushes(home, "")
 
@@ -133,6 +146,7 @@ async def test_whoever_is_away_gets_few_letters_and_at_last_none(
     runtime = await start_awake_runtime(**BINDINGS)
     room = runtime.env.rooms.get_by_name("tea")
     await room.post(BOB, "c0", "I am here")
+    await runtime.clock.advance(LONG)
     home = await runtime.connect(runtime.env.inboxes.get_by_name(BOB.id))
     for each in range(3):
         await asyncio.gather(*(room.post(ADA, f"c{each} {n}", "text") for n in range(60)))
@@ -236,10 +250,13 @@ async def test_only_two_people_enter_the_room_of_two(runtime: TestRuntime[Any]) 
         await room.open_direct(ada, cleo)
 
     await room.open_direct(ada, bob)
+    await runtime.clock.advance(LONG)
+    lists = [await runtime.env.inboxes.get_by_name(each.id).rooms() for each in (ada, bob)]
     await room.post(ada, "c1", "between us")
     await room.pin(bob, 1, is_on=True)
     await runtime.clock.advance(LONG)
 
+    assert [[entry.title for entry in entries] for entries in lists] == [["Bob"], ["Ada"]]
     assert (await room.scene(ada)).title == "Bob"
     assert (await room.scene(bob)).title == "Ada"
     (entry,) = await runtime.env.inboxes.get_by_name(bob.id).rooms()
