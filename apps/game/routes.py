@@ -223,11 +223,13 @@ async def list_open(lobby: Lobbies) -> list[Listed]:
 
 @post("/api/game/matches/{match:str}/join", guards=[needs_guest], **_API)
 async def join(
-    request: Named, match_id: MatchId, matches: Matches, data: JSONBody[JoinMatch]
+    request: Named, match_id: MatchId, matches: Matches, data: JSONBody[JoinMatch | None] = None
 ) -> Joined:
     """Take the free seat. Whoever sits there already keeps theirs."""
     guest = request.user
-    admission = await matches.get_by_name(match_id).join(guest.id, guest.name, data.key)
+    admission = await matches.get_by_name(match_id).join(
+        guest.id, guest.name, data.key if data else ""
+    )
     return await _joined(guest, admission, matches)
 
 

@@ -62,6 +62,8 @@ async def opened(
     key = answer.json()["links"]["join"].partition("key=")[2]
     joined = await bob.post(f"/matches/{answer.json()['id']}/join", json={"key": key})
     assert joined.status_code == 201, joined.text
+    again = await bob.post(f"/matches/{answer.json()['id']}/join")
+    assert (again.status_code, again.json()) == (201, joined.json())
     return str(answer.json()["id"])
 
 
