@@ -65,6 +65,10 @@ class Dial:
         return clock_words(self.left)
 
     @property
+    def coarse_words(self) -> str:
+        return clock_words(self.left, has_tenths=False)
+
+    @property
     def is_low(self) -> bool:
         return self.left < self.low
 
@@ -81,6 +85,8 @@ class Plate:
     clock: Dial
     first_move: Dial | None
     """How long their first move is waited for, before which their clock stands."""
+    claim: Dial | None
+    """How long they may still be gone before the match can be claimed."""
 
 
 # Pages and pushes.
@@ -181,7 +187,7 @@ def parse_new_match(form: Mapping[str, str]) -> dict[str, Any]:
 # Words.
 
 
-def clock_words(seconds: float) -> str:
+def clock_words(seconds: float, *, has_tenths: bool = True) -> str:
     """Return what a clock shows: "4:07", "0:09.3", "1:00:00", "2 days 5 h". The page's own
     clocks, in clocks.js, say the same."""
     tenths = int(seconds * 10)
@@ -194,7 +200,9 @@ def clock_words(seconds: float) -> str:
     minutes, rest = whole % 3600 // 60, whole % 60
     if whole >= 3600:
         return f"{whole // 3600}:{minutes:02}:{rest:02}"
-    return f"{minutes}:{rest:02}" + (f".{tenths % 10}" if whole < LOW_SECONDS else "")
+    return f"{minutes}:{rest:02}" + (
+        f".{tenths % 10}" if has_tenths and whole < LOW_SECONDS else ""
+    )
 
 
 def time_words(control: Control) -> str:
@@ -252,6 +260,9 @@ def _plate(view: View, seat: int) -> Plate:
         left += max(0.0, view.now - player.runs_from)  # it hasn't been charged for
         first_move = Dial(player.falls_at - max(view.now, player.runs_from), runs_from)
         runs_from = None
+    claim = None
+    if player.claim_at is not None and player.claim_at > view.now:
+        claim = Dial(player.claim_at - view.now, view.now)
     low = min(LOW_SECONDS, view.control.initial / 6) if is_timed else 3600.0
     return Plate(
         seat=seat,
@@ -261,6 +272,7 @@ def _plate(view: View, seat: int) -> Plate:
         tally=view.board.tallies[seat],
         clock=Dial(left, runs_from, low),
         first_move=first_move,
+        claim=claim,
     )
 
 

@@ -3,7 +3,6 @@
 
 const EVERY = 100; // milliseconds
 const DAY = 86_400, MANY_HOURS = 4 * 3600, LOW = 20; // seconds
-
 const heard = document.getElementById("heard");
 const arrived = performance.getEntriesByType("navigation")[0]?.responseStart || performance.now();
 let offset = -Infinity; // the server's time, less that of this page, both in seconds
@@ -17,7 +16,7 @@ function read(root, at) {
 }
 
 // As `clock_words` in views.py.
-function words(seconds) {
+function words(seconds, hasTenths) {
   const tenths = Math.floor(seconds * 10), whole = Math.floor(tenths / 10);
   const two = (number) => String(number).padStart(2, "0");
   const hours = Math.floor(whole / 3600), minutes = Math.floor(whole % 3600 / 60), rest = whole % 60;
@@ -27,7 +26,7 @@ function words(seconds) {
   }
   if (seconds >= MANY_HOURS) return `${hours} h ${minutes} min`;
   if (hours) return `${hours}:${two(minutes)}:${two(rest)}`;
-  return `${minutes}:${two(rest)}${whole < LOW ? `.${tenths % 10}` : ""}`;
+  return `${minutes}:${two(rest)}${hasTenths && whole < LOW ? `.${tenths % 10}` : ""}`;
 }
 
 function draw() {
@@ -35,9 +34,10 @@ function draw() {
   for (const clock of document.querySelectorAll("[data-from]")) {
     const { left, from, low } = clock.dataset;
     const seconds = Math.max(0, left - Math.max(0, now - from));
-    const text = words(seconds);
+    const isClock = clock.matches(".clock"); // and no other time that is waited for
+    const text = words(seconds, isClock);
     if (clock.textContent !== text) clock.textContent = text;
-    if (clock.className === "until") continue;
+    if (!isClock) continue;
     clock.classList.toggle("low", seconds < low);
     if (seconds < low && clock.closest("[data-you]")) warn(`${Math.ceil(seconds)} seconds left`);
   }

@@ -3,19 +3,13 @@
 const EVERY = 10_000; // milliseconds
 
 const live = document.getElementById("live");
-let socket;
 let sent;
 
 function ping() {
-  if (document.hidden || socket?.readyState !== WebSocket.OPEN) return;
+  if (document.hidden) return;
   sent = performance.now();
-  socket.send("ping");
+  document.dispatchEvent(new CustomEvent("tell", { detail: "ping" }));
 }
-
-live.addEventListener("htmx:ws:after:connection", ({ detail }) => {
-  socket = detail.connection.socket;
-  ping();
-});
 
 live.addEventListener("htmx:ws:before:message:incoming", (event) => {
   if (event.detail.message.data !== "pong") return;
@@ -23,4 +17,5 @@ live.addEventListener("htmx:ws:before:message:incoming", (event) => {
   document.getElementById("lag").textContent = `${Math.round(performance.now() - sent)} ms`;
 });
 
+document.addEventListener("connection:open", ping);
 setInterval(ping, EVERY);
