@@ -20,6 +20,7 @@ from benchmarks.game import matches
 from benchmarks.memory import w5, w6
 from benchmarks.messages import w3, w4
 from benchmarks.results import Result, about, show
+from benchmarks.sales import w7
 from benchmarks.throughput import w1, w2, w2_one
 
 
@@ -44,6 +45,7 @@ WORKLOADS = {
     "W4": Workload(w4, steps=4, has_sockets=True),
     "W5": Workload(w5, steps=4, is_once=True, has_sockets=True),
     "W6": Workload(w6),
+    "W7": Workload(w7, steps=3),
     "LATENCY": Workload(latency),
     "RECOVERY": Workload(recovery),
     "START": Workload(start),

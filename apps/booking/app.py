@@ -35,7 +35,7 @@ APP = App(
             "/",
             route_handlers=HANDLERS,
             dependencies={
-                "slug": Provide(given.provide_slug),
+                "event_slug": Provide(given.provide_slug),
                 "hold_ref": Provide(given.provide_hold),
                 "order_ref": Provide(given.provide_order),
             },

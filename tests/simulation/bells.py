@@ -11,6 +11,7 @@ from runtime import AlarmInvocation, DurableObject
 from runtime.checkers import Operation, Violation, no_lost_acknowledgement
 from runtime.scenario import Client, Scenario
 
+BELLS: Final = "abcd"
 SNOOZE: Final = timedelta(seconds=0.02)
 CHIME_SECONDS: Final = 0.05  # longer than the snooze: it is due while the bell still chimes
 TWICE: Final = 2
@@ -72,14 +73,14 @@ class ForgetfulBell(Bell):
 
 
 class Waking(Scenario):
-    """Whoever was promised it is woken, by either of two bells."""
+    """Whoever was promised it is woken, by one of some bells."""
 
     bindings: ClassVar = {"bells": Bell}
     steps = 5
     faults = 5
 
     async def step(self, client: Client) -> None:
-        bell = client.env.bells.get_by_name(client.random.choice("ab"))
+        bell = client.env.bells.get_by_name(client.random.choice(BELLS))
         name = f"{client.name}{client.random.randrange(10**6)}"
         seconds = client.random.expovariate(4)
         for _ in range(3):
@@ -89,7 +90,7 @@ class Waking(Scenario):
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
         await client.sleep(600)  # even an alarm that has failed is tried again
-        bells = [client.env.bells.get_by_name(name) for name in "ab"]
+        bells = [client.env.bells.get_by_name(name) for name in BELLS]
         woken = [name for bell in bells for name in await bell.woken()]
         no_lost_acknowledgement(history, woken, "wake")
         for bell in bells:

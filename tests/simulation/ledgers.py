@@ -94,7 +94,8 @@ class Ledger(DurableObject[Any]):
         )
 
     async def look(self) -> tuple[int, int]:
-        """Return both halves."""
+        """Return both halves, after a while: perhaps in the middle of something, if that may be."""
+        await asyncio.sleep(PAUSE_SECONDS / 2)
         sql = self.ctx.storage.sql
         rows = sql.exec("SELECT number FROM halves ORDER BY name").to_array()
         return rows[0]["number"], rows[1]["number"]

@@ -80,9 +80,9 @@ async def create_event(
 
 
 @get("/api/booking/events/{event:str}", **OPEN, responses=problems(404))
-async def show_event(slug: Slug, events: Events) -> EventSeen:
+async def show_event(event_slug: Slug, events: Events) -> EventSeen:
     """Look at an event, with how each of its seats is."""
-    return EventSeen.of(*await events.get_by_name(slug).plan())
+    return EventSeen.of(*await events.get_by_name(event_slug).plan())
 
 
 @post("/api/booking/events/{event:str}/holds", **KNOWN, responses=problems(404, 409, 429))
@@ -91,9 +91,11 @@ async def hold_seats(
 ) -> HoldSeen:
     """Hold seats for ten minutes: all of them, or none."""
     # Here, and not by a dependency: Litestar makes a task for each where there are several.
-    slug = await provide_slug(event)
+    event_slug = await provide_slug(event)
     names = tuple(data.seats or ())
-    return HoldSeen.of(await events.get_by_name(slug).hold(person(request), names, data.best or 0))
+    return HoldSeen.of(
+        await events.get_by_name(event_slug).hold(person(request), names, data.best or 0)
+    )
 
 
 @get("/api/booking/holds/{hold:str}", **KNOWN, responses=problems(403, 404))
@@ -201,35 +203,35 @@ async def cancel_order(request: KnownRequest, order_ref: Ref, orders: Orders) ->
 
 
 @get("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404))
-async def show_place(request: KnownRequest, slug: Slug, events: Events) -> PlaceSeen:
+async def show_place(request: KnownRequest, event_slug: Slug, events: Events) -> PlaceSeen:
     """Look at your place on the waiting list."""
-    return PlaceSeen(place=await events.get_by_name(slug).place(person(request)))
+    return PlaceSeen(place=await events.get_by_name(event_slug).place(person(request)))
 
 
 @post("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404, 409))
 async def wait_for_seats(
-    request: KnownRequest, slug: Slug, data: JSONBody[Wait], events: Events
+    request: KnownRequest, event_slug: Slug, data: JSONBody[Wait], events: Events
 ) -> PlaceSeen:
     """Wait for seats that become free. They are held for you for five minutes then."""
-    place = await events.get_by_name(slug).wait(person(request), data.seats)
+    place = await events.get_by_name(event_slug).wait(person(request), data.seats)
     return PlaceSeen(place=place)
 
 
 @delete("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404))
-async def stop_waiting(request: KnownRequest, slug: Slug, events: Events) -> None:
+async def stop_waiting(request: KnownRequest, event_slug: Slug, events: Events) -> None:
     """Wait no longer."""
-    await events.get_by_name(slug).stop_waiting(person(request))
+    await events.get_by_name(event_slug).stop_waiting(person(request))
 
 
 @post(
     "/api/booking/events/{event:str}/queue", **KNOWN, status_code=200, responses=problems(404, 429)
 )
 async def enter_queue(
-    request: KnownRequest, slug: Slug, events: Events, queues: Queues
+    request: KnownRequest, event_slug: Slug, events: Events, queues: Queues
 ) -> QueueSeen:
     """Come into the waiting room, and see how far you are. To come again changes nothing."""
-    await events.get_by_name(slug).place(person(request))  # raises, if there is no such event
-    place = await queues.get_by_name(slug).join(request.user.id)
+    await events.get_by_name(event_slug).place(person(request))  # raises, if there is no such event
+    place = await queues.get_by_name(event_slug).join(request.user.id)
     return QueueSeen(is_in=place.is_in, before=place.before, seconds=place.seconds)
 
 

@@ -31,7 +31,7 @@ HERE = "/booking/{event:str}"
 
 @post(f"{HERE}/holds", **FORM)
 async def hold_seats(
-    request: KnownRequest, slug: Slug, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, events: Events, sections: Sections
 ) -> Response[Any]:
     """Hold the seats that were ticked, or the best ones together."""
     form = await request.form()
@@ -41,69 +41,69 @@ async def hold_seats(
             {"best": int(best)} if best and best.isdecimal() else {"seats": form.getall("seat", [])}
         )
         names = tuple(wanted.seats or ())
-        await events.get_by_name(slug).hold(person(request), names, wanted.best or 0)
+        await events.get_by_name(event_slug).hold(person(request), names, wanted.best or 0)
     except (ValidationError, Refusal) as refusal:
-        return await shown(request, slug, events, sections, refusal)
-    return await shown(request, slug, events, sections)
+        return await shown(request, event_slug, events, sections, refusal)
+    return await shown(request, event_slug, events, sections)
 
 
 @post(f"{HERE}/holds/{{hold:str}}/extend", **FORM)
 async def extend_hold(
-    request: KnownRequest, slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Get more time, once."""
     try:
-        await events.get_by_name(slug).extend(person(request), hold_ref)
+        await events.get_by_name(event_slug).extend(person(request), hold_ref)
     except Refusal as refusal:
-        return await shown(request, slug, events, sections, refusal)
-    return await shown(request, slug, events, sections)
+        return await shown(request, event_slug, events, sections, refusal)
+    return await shown(request, event_slug, events, sections)
 
 
 @post(f"{HERE}/holds/{{hold:str}}/release", **FORM)
 async def release_hold(
-    request: KnownRequest, slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Let seats go. A page that is left says so too, and hears no answer."""
     try:
-        await events.get_by_name(slug).release(person(request), hold_ref)
+        await events.get_by_name(event_slug).release(person(request), hold_ref)
     except Refusal as refusal:
-        return await shown(request, slug, events, sections, refusal)
-    return await shown(request, slug, events, sections)
+        return await shown(request, event_slug, events, sections, refusal)
+    return await shown(request, event_slug, events, sections)
 
 
 @post(f"{HERE}/holds/{{hold:str}}/share", **FORM)
 async def share_hold(
-    request: KnownRequest, slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Make a link by which others may take over some of the seats."""
     try:
-        await events.get_by_name(slug).share(person(request), hold_ref)
+        await events.get_by_name(event_slug).share(person(request), hold_ref)
     except Refusal as refusal:
-        return await shown(request, slug, events, sections, refusal)
-    return await shown(request, slug, events, sections)
+        return await shown(request, event_slug, events, sections, refusal)
+    return await shown(request, event_slug, events, sections)
 
 
 @post(f"{HERE}/holds/{{hold:str}}/voucher", **FORM)
 async def use_voucher(
-    request: KnownRequest, slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Pay less, with a voucher."""
     form = await request.form()
     try:
         wanted = Redeem.model_validate({"code": str(form.get("code", "")).strip().upper()})
-        await events.get_by_name(slug).redeem(person(request), hold_ref, wanted.code)
+        await events.get_by_name(event_slug).redeem(person(request), hold_ref, wanted.code)
     except (ValidationError, Refusal) as refusal:
-        return await shown(request, slug, events, sections, refusal)
-    return await shown(request, slug, events, sections)
+        return await shown(request, event_slug, events, sections, refusal)
+    return await shown(request, event_slug, events, sections)
 
 
 @post(f"{HERE}/holds/{{hold:str}}/seats", **FORM)
 async def take_over(
-    request: KnownRequest, slug: Slug, hold_ref: Ref, events: Events
+    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events
 ) -> Response[Any]:
     """Take over seats that somebody shares."""
     form = await request.form()
-    event = events.get_by_name(slug)
+    event = events.get_by_name(event_slug)
     share = str(form.get("share", ""))
     try:
         wanted = TakeOver.model_validate({"share": share, "seats": form.getall("seat", [])})
@@ -112,12 +112,12 @@ async def take_over(
         sale = await event.shared(hold_ref, share)
         context = views.shared(sale, share, request.user) | {"notice": sentence(refusal)}
         return Template("booking/shared.html", context=context, status_code=status(refusal))
-    return Redirect(f"/booking/{slug}", status_code=303)
+    return Redirect(f"/booking/{event_slug}", status_code=303)
 
 
 @post(f"{HERE}/holds/{{hold:str}}/confirm", **FORM)
 async def confirm_hold(
-    request: KnownRequest, slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Pay. The page's key makes that the same wish, however often it is sent."""
     form = await request.form()
@@ -127,36 +127,36 @@ async def confirm_hold(
             {"card": form.get("card", Card.GOOD), "total": int(total) if total else None}
         )
         key = str(form.get("key", ""))[:255]
-        event = events.get_by_name(slug)
+        event = events.get_by_name(event_slug)
         paid = await event.confirm(person(request), hold_ref, key, wanted.card, wanted.total)
         if paid.declined:
             raise Declined(paid.declined)
     except (ValueError, Refusal) as refusal:  # pydantic's is one as well
-        return await shown(request, slug, events, sections, refusal)
+        return await shown(request, event_slug, events, sections, refusal)
     return _to(request, f"/booking/orders/{paid.sale.id}")
 
 
 @post(f"{HERE}/wait", **FORM)
 async def wait_for_seats(
-    request: KnownRequest, slug: Slug, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, events: Events, sections: Sections
 ) -> Response[Any]:
     """Wait for seats that become free."""
     form = await request.form()
     try:
         wanted = Wait.model_validate({"seats": int(form.get("seats") or 1)})
-        await events.get_by_name(slug).wait(person(request), wanted.seats)
+        await events.get_by_name(event_slug).wait(person(request), wanted.seats)
     except (ValueError, Refusal) as refusal:
-        return await shown(request, slug, events, sections, refusal)
-    return await shown(request, slug, events, sections)
+        return await shown(request, event_slug, events, sections, refusal)
+    return await shown(request, event_slug, events, sections)
 
 
 @post(f"{HERE}/wait/stop", **FORM)
 async def stop_waiting(
-    request: KnownRequest, slug: Slug, events: Events, sections: Sections
+    request: KnownRequest, event_slug: Slug, events: Events, sections: Sections
 ) -> Response[Any]:
     """Wait no longer."""
-    await events.get_by_name(slug).stop_waiting(person(request))
-    return await shown(request, slug, events, sections)
+    await events.get_by_name(event_slug).stop_waiting(person(request))
+    return await shown(request, event_slug, events, sections)
 
 
 @post("/booking/orders/{order:str}/cancel", **FORM)
@@ -174,7 +174,7 @@ async def cancel_order(request: KnownRequest, order_ref: Ref, orders: Orders) ->
 
 async def shown(
     request: KnownRequest,
-    slug: str,
+    event_slug: str,
     events: DurableObjectNamespace[Any],
     sections: DurableObjectNamespace[Any],
     refusal: Exception | None = None,
@@ -182,8 +182,8 @@ async def shown(
     """Answer with how things are now, and with why not, if something wasn't possible."""
     is_htmx = request.headers.get("hx-request") == "true"
     if refusal is None and not is_htmx:
-        return Redirect(f"/booking/{slug}", status_code=303)
-    context = await event_page(request, slug, events, sections, 0)
+        return Redirect(f"/booking/{event_slug}", status_code=303)
+    context = await event_page(request, event_slug, events, sections, 0)
     if refusal is not None:
         context["notice"] = sentence(refusal)
         context["alternatives"] = refusal.alternatives if isinstance(refusal, Taken) else ()

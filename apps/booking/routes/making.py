@@ -22,33 +22,35 @@ KNOWN: dict[str, Any] = {
 
 @patch("/api/booking/events/{event:str}", **KNOWN)
 async def change_event(
-    request: KnownRequest, slug: Slug, data: JSONBody[ChangeEvent], events: Events
+    request: KnownRequest, event_slug: Slug, data: JSONBody[ChangeEvent], events: Events
 ) -> EventSeen:
     """Change an event of yours. Seats that are held keep the price that they were held at."""
-    event = events.get_by_name(slug)
+    event = events.get_by_name(event_slug)
     await event.change(person(request), changes_of(data))
     return EventSeen.of(*await event.plan())
 
 
 @get("/api/booking/events/{event:str}/holds", **KNOWN)
-async def list_holds(request: KnownRequest, slug: Slug, events: Events) -> list[HoldSeen]:
+async def list_holds(request: KnownRequest, event_slug: Slug, events: Events) -> list[HoldSeen]:
     """List what is held and not paid yet, the first hundred."""
-    books = await events.get_by_name(slug).books(person(request))
+    books = await events.get_by_name(event_slug).books(person(request))
     return [HoldSeen.of(sale) for sale in books.held]
 
 
 @get("/api/booking/events/{event:str}/audit", **KNOWN)
-async def show_audit(request: KnownRequest, slug: Slug, events: Events) -> list[EntrySeen]:
+async def show_audit(request: KnownRequest, event_slug: Slug, events: Events) -> list[EntrySeen]:
     """Read the last lines of the audit log, the newest first."""
-    return [EntrySeen.of(entry) for entry in await events.get_by_name(slug).audit(person(request))]
+    return [
+        EntrySeen.of(entry) for entry in await events.get_by_name(event_slug).audit(person(request))
+    ]
 
 
 @post("/api/booking/events/{event:str}/vouchers", **KNOWN)
 async def add_voucher(
-    request: KnownRequest, slug: Slug, data: JSONBody[NewVoucher], events: Events
+    request: KnownRequest, event_slug: Slug, data: JSONBody[NewVoucher], events: Events
 ) -> VoucherSeen:
     """Make a voucher."""
-    event = events.get_by_name(slug)
+    event = events.get_by_name(event_slug)
     await event.add_voucher(person(request), data.code, data.percent, data.uses)
     return VoucherSeen(code=data.code, percent=data.percent, uses=data.uses)
 

@@ -36,7 +36,8 @@ from runtime import DurableObjectNamespace
 from runtime.litestar import forward
 
 MAX_FRAME_BYTES = 256  # clients only say where they look
-SectionNumber = Annotated[int, QueryParameter(ge=0, le=100)]
+SectionNumber = Annotated[int, QueryParameter(ge=0, le=200)]
+MaybeSection = Annotated[int | None, QueryParameter(ge=0, le=200)]
 Share = Annotated[str, QueryParameter(max_length=20)]
 
 
@@ -54,7 +55,7 @@ async def show_events(
 @get("/booking/{event:str}", include_in_schema=False)
 async def show_event(
     request: GuestRequest,
-    slug: Slug,
+    event_slug: Slug,
     events: Events,
     sections: Sections,
     section: SectionNumber = 0,
@@ -62,45 +63,47 @@ async def show_event(
     """Show an event, or ask who is there first."""
     if request.user is None:
         return ask_name(request)
-    context = await event_page(request, slug, events, sections, section)
+    context = await event_page(request, event_slug, events, sections, section)
     return Template("booking/event.html", context=context)
 
 
 async def event_page(
     request: Request[Any, Any, Any],
-    slug: str,
+    event_slug: str,
     events: DurableObjectNamespace[Event],
     sections: DurableObjectNamespace[Section],
     section: int,
 ) -> dict[str, Any]:
     """Return what an event's page shows to whoever asks."""
-    scene = await events.get_by_name(slug).scene(person(request))
+    scene = await events.get_by_name(event_slug).scene(person(request))
     context = views.event(scene, request.user)
     if scene.house.sections:
         number = min(section, len(scene.house.sections) - 1)
-        part = await sections.get_by_name(f"{slug}/{number}").scene()
+        part = await sections.get_by_name(f"{event_slug}/{number}").scene()
         context |= views.section(scene.house, number, *part)
     return context
 
 
 @get("/booking/{event:str}/shared/{hold:str}", include_in_schema=False)
 async def show_shared(
-    request: GuestRequest, slug: Slug, hold_ref: Ref, events: Events, share: Share = ""
+    request: GuestRequest, event_slug: Slug, hold_ref: Ref, events: Events, share: Share = ""
 ) -> Template:
     """Show seats that somebody shares, to be taken over."""
     if request.user is None:
         return ask_name(request)
-    sale = await events.get_by_name(slug).shared(hold_ref, share)
+    sale = await events.get_by_name(event_slug).shared(hold_ref, share)
     return Template("booking/shared.html", context=views.shared(sale, share, request.user))
 
 
 @get("/booking/{event:str}/queue", include_in_schema=False)
-async def show_queue(request: GuestRequest, slug: Slug, events: Events, queues: Queues) -> Template:
+async def show_queue(
+    request: GuestRequest, event_slug: Slug, events: Events, queues: Queues
+) -> Template:
     """Show the waiting room. The page asks again by itself."""
     if request.user is None:
         return ask_name(request)
-    house, _ = await events.get_by_name(slug).plan()
-    place = await queues.get_by_name(slug).join(request.user.id)
+    house, _ = await events.get_by_name(event_slug).plan()
+    place = await queues.get_by_name(event_slug).join(request.user.id)
     context = {"guest": request.user, "house": house, "place": place}
     return Template("booking/queue.html", context=context)
 
@@ -133,18 +136,18 @@ async def show_calendar(request: KnownRequest, order_ref: Ref, orders: Orders) -
 
 
 @get("/booking/{event:str}/admin", include_in_schema=False)
-async def show_books(request: GuestRequest, slug: Slug, events: Events) -> Template:
+async def show_books(request: GuestRequest, event_slug: Slug, events: Events) -> Template:
     """Show an event to whoever organises it."""
     if request.user is None:
         return ask_name(request)
-    books = await events.get_by_name(slug).books(person(request))
+    books = await events.get_by_name(event_slug).books(person(request))
     return Template("booking/admin.html", context=views.books(books, request.user))
 
 
 @get("/booking/{event:str}/sales", guards=[needs_guest], include_in_schema=False)
-async def export_sales(request: KnownRequest, slug: Slug, events: Events) -> Response[str]:
+async def export_sales(request: KnownRequest, event_slug: Slug, events: Events) -> Response[str]:
     """Return all that was sold, as a table."""
-    event, text = events.get_by_name(slug), io.StringIO()
+    event, text = events.get_by_name(event_slug), io.StringIO()
     table = csv.writer(text)
     table.writerow(("order", "name", "seats", "cents", "state", "paid at", "refund"))
     after = 0
@@ -152,7 +155,7 @@ async def export_sales(request: KnownRequest, slug: Slug, events: Events) -> Res
         for sale in orders:
             table.writerow(views.line(sale))
         after = Reference.read(orders[-1].id).number
-    return _file(text.getvalue(), f"{slug}.csv", "text/csv")
+    return _file(text.getvalue(), f"{event_slug}.csv", "text/csv")
 
 
 @websocket("/booking/{event:str}/ws")
@@ -161,17 +164,19 @@ async def event_socket(
     event: FromPath[str],
     events: Events,
     sections: Sections,
-    section: SectionNumber | None = None,
+    section: MaybeSection = None,
 ) -> None:
     """Hand somebody's socket to the event, or to a section of it, with who they are."""
     try:
-        slug, guest = check_slug(event), who(socket)
+        event_slug, guest = check_slug(event), who(socket)
     except (Refusal, NotAuthorizedException) as refusal:  # nothing is woken for nobody
         await socket.accept()
         await socket.close(1008, getattr(refusal, "detail", str(refusal)))
         return
     whole = section is None
-    to: Any = events.get_by_name(slug) if whole else sections.get_by_name(f"{slug}/{section}")
+    to: Any = (
+        events.get_by_name(event_slug) if whole else sections.get_by_name(f"{event_slug}/{section}")
+    )
     headers = {"x-person-id": guest.id, "x-person-name": guest.name}
     await forward(socket, to=to, headers=headers, max_message_bytes=MAX_FRAME_BYTES)
 

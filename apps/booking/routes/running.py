@@ -42,21 +42,21 @@ async def make_event(request: KnownRequest, events: Events, customers: Customers
 
 
 @post(f"{HERE}/admin", **FORM)
-async def change_event(request: KnownRequest, slug: Slug, events: Events) -> Response[Any]:
+async def change_event(request: KnownRequest, event_slug: Slug, events: Events) -> Response[Any]:
     """Change an event; what the form doesn't say stays."""
-    event = events.get_by_name(slug)
+    event = events.get_by_name(event_slug)
     try:
         wanted = ChangeEvent.model_validate_strings(_typed(await _form(request)))
         await event.change(person(request), changes_of(wanted))
     except (ValidationError, Refusal) as refusal:
         return await _books(request, event, refusal)
-    return Redirect(f"/booking/{slug}/admin", status_code=303)
+    return Redirect(f"/booking/{event_slug}/admin", status_code=303)
 
 
 @post(f"{HERE}/admin/tiers", **FORM)
-async def change_prices(request: KnownRequest, slug: Slug, events: Events) -> Response[Any]:
+async def change_prices(request: KnownRequest, event_slug: Slug, events: Events) -> Response[Any]:
     """Change prices: each row of the form is a tier, and an empty name is none."""
-    form, event = await request.form(), events.get_by_name(slug)
+    form, event = await request.form(), events.get_by_name(event_slug)
     columns = (form.getall(name, []) for name in ("name", "first_row", "last_row", "price"))
     tiers = [
         {"name": name, "first_row": first, "last_row": last, "price": _cents(price)}
@@ -68,32 +68,32 @@ async def change_prices(request: KnownRequest, slug: Slug, events: Events) -> Re
         await event.change(person(request), changes_of(wanted))
     except (ValidationError, Refusal) as refusal:
         return await _books(request, event, refusal)
-    return Redirect(f"/booking/{slug}/admin", status_code=303)
+    return Redirect(f"/booking/{event_slug}/admin", status_code=303)
 
 
 @post(f"{HERE}/admin/vouchers", **FORM)
-async def add_voucher(request: KnownRequest, slug: Slug, events: Events) -> Response[Any]:
+async def add_voucher(request: KnownRequest, event_slug: Slug, events: Events) -> Response[Any]:
     """Make a voucher."""
-    event, form = events.get_by_name(slug), await _form(request)
+    event, form = events.get_by_name(event_slug), await _form(request)
     try:
         wanted = NewVoucher.model_validate_strings(form | {"code": form.get("code", "").upper()})
         await event.add_voucher(person(request), wanted.code, wanted.percent, wanted.uses)
     except (ValidationError, Refusal) as refusal:
         return await _books(request, event, refusal)
-    return Redirect(f"/booking/{slug}/admin", status_code=303)
+    return Redirect(f"/booking/{event_slug}/admin", status_code=303)
 
 
 @post(f"{HERE}/admin/holds/{{number:int}}/release", **FORM)
 async def let_go(
-    request: KnownRequest, slug: Slug, number: FromPath[int], events: Events
+    request: KnownRequest, event_slug: Slug, number: FromPath[int], events: Events
 ) -> Response[Any]:
     """Release what somebody holds."""
-    event = events.get_by_name(slug)
+    event = events.get_by_name(event_slug)
     try:
         await event.let_go(person(request), number)
     except Refusal as refusal:
         return await _books(request, event, refusal)
-    return Redirect(f"/booking/{slug}/admin", status_code=303)
+    return Redirect(f"/booking/{event_slug}/admin", status_code=303)
 
 
 async def _books(request: KnownRequest, event: Any, refusal: Exception) -> Template:
