@@ -10,6 +10,7 @@ from litestar.response import Template
 from apps.booking.app import APP as BOOKING
 from apps.chat.app import APP as CHAT
 from apps.game.app import APP as GAME
+from apps.learn.app import APP as LEARN
 from apps.web import App, create_site
 from apps.welcome import GuestRequest
 from runtime import RuntimeConfig
@@ -18,6 +19,7 @@ DOORS: Final = (
     ("/chat", "Chat", "A room to talk in: nothing said is lost, nothing comes twice."),
     ("/game", "Games", "Boards for two, live or over days: the clocks are never wrong."),
     ("/booking", "Booking", "Seats for a crowd: none is ever sold twice."),
+    ("/learn", "Learn", "Five tutorials, beside the living objects that they are about."),
 )
 """What the front page leads to: paths, names, and a sentence each."""
 
@@ -33,4 +35,4 @@ FRONT = App(bindings={}, handlers=[front])
 
 def create_app(config: RuntimeConfig | None = None) -> Litestar:
     """Return the site that ``python -m apps`` serves."""
-    return create_site(config or RuntimeConfig(), FRONT, CHAT, GAME, BOOKING)
+    return create_site(config or RuntimeConfig(), FRONT, CHAT, GAME, BOOKING, LEARN)

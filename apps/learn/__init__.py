@@ -1,0 +1,1 @@
+"""The tutorials, beside the objects that they are about."""

@@ -1,0 +1,1 @@
+"""The tutorials in the browser."""
