@@ -89,12 +89,13 @@ def torn(before: bytes, after: bytes, random: Random) -> bytes:
     """Return what may be left of a file that was `before` and was to be `after`."""
     shorter, longer = sorted((len(before), len(after)))
     length = random.choice((shorter, random.randint(shorter, longer), longer))
-    share = random.choice((0.0, 0.5, 1.0))  # of the sectors that have been written
     before, after = (content[:length].ljust(length, b"\0") for content in (before, after))
-    return b"".join(
-        (after if random.random() < share else before)[at : at + SECTOR]
-        for at in range(0, length, SECTOR)
-    )
+    sectors = range(0, length, SECTOR)
+    if random.random() < 0.5:  # it was written from the beginning
+        written = set(sectors[: random.randint(0, len(sectors))])
+    else:
+        written = {at for at in sectors if random.random() < 0.5}
+    return b"".join((after if at in written else before)[at : at + SECTOR] for at in sectors)
 
 
 def _put(path: Path, content: bytes | None) -> None:

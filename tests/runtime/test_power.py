@@ -19,7 +19,7 @@ OLD, NEW = b"o" * 3 * SECTOR, b"n" * 5 * SECTOR
 
 def randoms() -> Iterator[Random]:
     """Return some seeds' numbers: what may be left is left by one of them."""
-    return map(Random, range(60))
+    return map(Random, range(300))
 
 
 @given(st.binary(max_size=3000), st.binary(max_size=3000), st.randoms(use_true_random=False))
