@@ -107,7 +107,7 @@ class Gaming(Scenario):
     bindings: ClassVar = dict(APP.bindings)
     refusals = (Refused,)
     clients = 4
-    steps = 12
+    steps = 9
     faults = 4
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Gaming(Scenario):
         self._listener: Listener | None = None
 
     async def begin(self, client: Client) -> None:
-        self._control = random.choice((Control(600.0, 1.0), Control(0.3, 0.05)))
+        self._control = random.choice((Control(600.0, 1.0), *[Control(0.3, 0.05)] * 2))
         match = client.env.matches.get_by_name(ID)
         await match.open("ada", "Ada", Wish("connect-four", self._control, "anyone", 0))
         await match.join("bob", "Bob")
@@ -141,7 +141,7 @@ class Gaming(Scenario):
         check_clocks(log, self._control, view.now)
         if view.result is None:
             view = await match.act("bob", "resign")
-        await client.sleep(40)
+        await client.sleep(15)
         await self._check_ratings(client, view)
         if self._listener is not None:
             self._listener.check(view.version)
@@ -181,7 +181,7 @@ class Botting(Scenario):
         await client.sleep(client.random.uniform(0.2, 0.6))
 
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
-        await client.sleep(60)
+        await client.sleep(15)
         match = client.env.matches.get_by_name(ID)
         view, log = await match.look("ada"), await match.log("ada")
         if view.result is None and view.seat not in view.to_move:
