@@ -85,7 +85,7 @@ async def w7(rounds: int, seconds: float, step: Callable[[], object]) -> list[Re
         Result("W7", what, "1/s", ours, baseline, statistics.median(figures[name]), effort.most)
         for name, baseline in (
             ("plain", "FastAPI, the same promises"),
-            ("one file", "the payment in its own file"),
+            ("one file", "all in one file"),
         )
     ]
 

@@ -155,9 +155,9 @@ class Rushing(Scenario):
             await client.sleep(1200)
             await event.plan()
         ledger = await event.ledger()
-        self._check_seats(ledger, await self._seats(client))
+        check_seats(ledger, await self._seats(client))
         charges = await client.env.payments.get_by_name(SLUG).books()
-        _check_money(ledger, charges)
+        check_money(ledger, charges)
         _check_answers(history, ledger)
         await _check_orders(client, ledger)
 
@@ -165,20 +165,21 @@ class Rushing(Scenario):
         taken: dict[int, tuple[int, bool]] = await client.env.events.get_by_name(SLUG).taken()
         return taken
 
-    def _check_seats(self, ledger: Sequence[Hold], seats: dict[int, tuple[int, bool]]) -> None:
-        """Each seat has the hold that has it, and no other; sold are those that are paid."""
-        keeping = [hold for hold in ledger if hold.state in KEEPS_SEATS]
-        owners = Counter(seat for hold in keeping for seat in hold.seats)
-        if twice := [seat for seat, count in owners.items() if count > 1]:
-            raise Violation(f"seats {twice} were given to two people: {keeping}")
-        should = {seat: (hold.number, True) for hold in keeping for seat in hold.seats}
-        if should != seats:
-            raise Violation(f"the seats are {seats}, and should be {should}")
-        if odd := [hold for hold in keeping if hold.state is not State.CONFIRMED]:
-            raise Violation(f"an hour later these are held still: {odd}")
+
+def check_seats(ledger: Sequence[Hold], seats: dict[int, tuple[int, bool]]) -> None:
+    """Each seat has the hold that has it, and no other; sold are those that are paid."""
+    keeping = [hold for hold in ledger if hold.state in KEEPS_SEATS]
+    owners = Counter(seat for hold in keeping for seat in hold.seats)
+    if twice := [seat for seat, count in owners.items() if count > 1]:
+        raise Violation(f"seats {twice} were given to two people: {keeping}")
+    should = {seat: (hold.number, True) for hold in keeping for seat in hold.seats}
+    if should != seats:
+        raise Violation(f"the seats are {seats}, and should be {should}")
+    if odd := [hold for hold in keeping if hold.state is not State.CONFIRMED]:
+        raise Violation(f"an hour later these are held still: {odd}")
 
 
-def _check_money(ledger: Sequence[Hold], charges: Sequence[Charge]) -> None:
+def check_money(ledger: Sequence[Hold], charges: Sequence[Charge]) -> None:
     """Each payment that succeeded has seats, and each sale one payment; the rest went back."""
     succeeded = {charge.id: charge for charge in charges if charge.state is ChargeState.SUCCEEDED}
     for hold in ledger:

@@ -1,0 +1,1 @@
+"""A rush for seats over real HTTP, at a server that is killed again and again."""
