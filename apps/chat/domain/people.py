@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -74,6 +74,12 @@ class Standing:
     @property
     def is_creator(self) -> bool:
         return self.role is Role.CREATOR
+
+    def as_seen_by(self, other: Standing) -> Standing:
+        """Return it without what was done to them, unless the creator looks, or they themselves."""
+        if other.is_creator or other.person.id == self.person.id:
+            return self
+        return replace(self, muted_until=None, is_banned=False, may_speak_at=None)
 
 
 def check_may_be_here(standing: Standing) -> None:

@@ -98,7 +98,8 @@ class Moderating(Reading, Speaking):
         Raises:
             Unacceptable: If it is none of `SLOW_CHOICES`.
         """
-        domain.check_may_moderate(self._enter(by))
+        standing = self._enter(by)
+        domain.check_may_moderate(standing)
         if seconds not in domain.SLOW_CHOICES:
             raise Unacceptable(f"slow mode is one of {', '.join(map(str, domain.SLOW_CHOICES))} s")
         room, rules = store.room.room(self._sql), Rules(seconds)
@@ -107,9 +108,8 @@ class Moderating(Reading, Speaking):
         store.room.set_rules(self._sql, rules)
         store.room.note(self._sql, by, "slow", None, f"{seconds} s")
         self._feed.publish(lambda cursor: views.rules(rules, cursor))
-        await self.announce(
-            by, f"turned on slow mode: {seconds} s" if seconds else "turned off slow mode"
-        )
+        what = f"turned on slow mode: {seconds} s" if seconds else "turned off slow mode"
+        await self._announce(standing, what)
 
     def _moderated(self, by: Person, id: str) -> Person:
         """Return somebody whom `by` may do something to, or raise."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from apps.chat import domain, store
-from apps.chat.domain import About, Closeup, Message, NotThere, Person, RoomKind, Scene, Standing
+from apps.chat.domain import About, Closeup, Message, NotThere, Person, RoomKind, Scene
 from apps.chat.objects.base import RoomBase
 
 FOUND = 50  # messages, by one search
@@ -88,17 +90,20 @@ class Reading(RoomBase):
         return store.words.search(self._sql, domain.search_expression(words), FOUND)
 
     async def about(self, reader: Person) -> About:
-        """Return who is known here and how they stand, and what was done to them."""
+        """Return who is known here and how they stand.
+
+        Only the room's creator sees who is muted or banned, and what they themselves have done.
+        """
         scene = await self.scene(reader)
-        people = {visitor.person.id: visitor.person for visitor in scene.visitors}
-        for person in (*store.members.sanctioned(self._sql), *store.members.known(self._sql)):
-            people.setdefault(person.id, person)
-        standings: list[Standing] = [
+        sanctioned = store.members.sanctioned(self._sql) if scene.me.is_creator else []
+        here = [visitor.person for visitor in scene.visitors]
+        people = {each.id: each for each in (*store.members.known(self._sql), *sanctioned, *here)}
+        standings = (
             self._standing(person, store.members.look_up(self._sql, person.id))
-            for person in list(people.values())[: domain.MOST_SHOWN]
-        ]
+            for person in islice(people.values(), domain.MOST_SHOWN)
+        )
         audit = store.room.audit(self._sql) if scene.me.is_creator else []
-        return About(scene, tuple(standings), tuple(audit))
+        return About(scene, tuple(each.as_seen_by(scene.me) for each in standings), tuple(audit))
 
     async def acquaintance(self, reader: Person, id: str) -> Person:
         """Return somebody whom the reader may have met here, as the room knows them.

@@ -11,7 +11,6 @@ from typing import ClassVar
 from apps.chat import domain, store, views
 from apps.chat.domain import Kind, Message, NotAllowed, Outdated, Person, Standing, Throw, Utterance
 from apps.chat.objects.base import NEWS_AFTER, RoomBase
-from runtime import rpc_private
 
 COMPACT = "compact"
 """The alarm by which old messages are archived."""
@@ -113,12 +112,6 @@ class Speaking(RoomBase):
             self._show_pins()
         return changed
 
-    @rpc_private
-    async def announce(self, actor: Person, sentence: str) -> None:
-        """Say in the room what somebody has changed in it."""
-        said = Utterance(Kind.SYSTEM, sentence)
-        await self._say(self._enter(actor), f"system-{secrets.token_hex(8)}", said, sent=sentence)
-
     def _about_to(self, what: str, person: Person, seq: int) -> Message:
         """Return a message to which somebody may do `what`, or raise."""
         standing = self._enter(person)
@@ -164,6 +157,11 @@ class Speaking(RoomBase):
         if is_time_to_look and store.archive.is_due(self._sql):
             await self.ctx.storage.set_alarm(AT_ONCE, name=COMPACT)
         return message
+
+    async def _announce(self, standing: Standing, sentence: str) -> None:
+        """Say in the room what somebody has changed in it."""
+        said = Utterance(Kind.SYSTEM, sentence)
+        await self._say(standing, f"system-{secrets.token_hex(8)}", said, sent=sentence)
 
     def _begin(self, author: Person) -> None:
         """Make the room that of whoever speaks first, and know who hears it."""

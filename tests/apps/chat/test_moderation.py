@@ -203,6 +203,24 @@ async def test_what_the_creator_deletes_of_others_is_noted(room: ChatRoom) -> No
     assert (await room.about(BOB)).audit == ()
 
 
+async def test_only_the_creator_sees_who_was_dealt_with(room: ChatRoom) -> None:
+    await room.post(CLEO, "c0", "hello")
+    await room.mute(ADA, BOB.id, 5)
+    await room.ban(ADA, CLEO.id, is_on=True)
+
+    async def dealt_with(reader: Person) -> dict[str, tuple[bool, bool]]:
+        standings = (await room.about(reader)).standings
+        return {s.person.name: (s.muted_until is not None, s.is_banned) for s in standings}
+
+    assert await dealt_with(ADA) == {
+        "Ada": (False, False),
+        "Bob": (True, False),
+        "Cleo": (False, True),
+    }
+    assert await dealt_with(BOB) == {"Ada": (False, False), "Bob": (True, False)}
+    assert await dealt_with(Person("9", "Dan")) == {"Ada": (False, False), "Bob": (False, False)}
+
+
 async def test_what_makes_no_sense_is_refused(room: ChatRoom) -> None:
     with pytest.raises(NotAllowed, match="to yourself"):
         await room.ban(ADA, ADA.id, is_on=True)
