@@ -141,8 +141,9 @@ class Walk:
         if not self._is_killed:
             return
         await self._stop()
+        port = self._address.rpartition(":")[2] or "0"  # the one that its windows know
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tutorials", "serve", "--port", "0"),
+            *(sys.executable, "-m", "tutorials", "serve", "--port", port),
             cwd=self._folder,
             env=os.environ | {"PYTHONPATH": str(ROOT), "RUNTIME_IDLE_SECONDS": "0.5"},
             stdout=asyncio.subprocess.PIPE,
