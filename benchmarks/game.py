@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 
 import psutil
@@ -26,7 +26,7 @@ PLAYERS = 64  # who move at the same time
 LONG, DAILY = Control(3600.0), Control(0.0, days=7)
 FLAGS = 250  # which fall while all that goes on
 FLAG_SECONDS = 6.0  # after their second move the clocks of some matches run out
-BACKGROUND_PAUSE = 0.05  # between two moves of each player while flags fall
+PACE_SECONDS = 10.0  # between two moves of a match, while flags fall
 ASLEEP = 1000  # matches whose memory is measured
 WARM_UP = 200  # of these, which aren't counted
 IDLE_SECONDS = 0.25
@@ -37,17 +37,18 @@ Step = Callable[[], object]
 async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
     """Moves with all matches live, flags among them, and matches that sleep."""
     raise_file_limit(4 * LIVE)
-    moves, late = [], []
+    asleep, moves = await _asleep(), []  # before there is anything else in memory
+    step()
     async with _node(idle_seconds=3600) as env:
         live = await _many(env, "live", LIVE, LONG)
         for _ in range(rounds):
             moves.append(await _moves(live, seconds))
             step()
-        playing = [asyncio.create_task(_play_slowly(live[n::PLAYERS])) for n in range(PLAYERS)]
-        late = await _flags(env)
-        for task in playing:
-            task.cancel()
-        await asyncio.gather(*playing, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            playing = [group.create_task(_play_slowly(live[n::PLAYERS])) for n in range(PLAYERS)]
+            late = await _flags(env)
+            for task in playing:
+                task.cancel()
         step()
     awake = f"{LIVE:,} live matches"
     return [
@@ -60,7 +61,7 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
         Result("MATCHES", f"a flag after its time, {awake}, p50", "ms", percentile(late, 50)),
         Result("MATCHES", f"the same, p99 of {len(late)}", "ms", percentile(late, 99)),
         Result("MATCHES", "the same, the worst", "ms", max(late)),
-        Result("MATCHES", f"memory of a match asleep, of {ASLEEP:,}", "KB", await _asleep()),
+        Result("MATCHES", f"memory of a match asleep, of {ASLEEP:,}", "KB", asleep),
     ]
 
 
@@ -113,20 +114,19 @@ async def _play_slowly(tables: list[_Table]) -> None:
     while True:
         for table in tables:
             await table.move()
-            await asyncio.sleep(BACKGROUND_PAUSE)
+            await asyncio.sleep(PACE_SECONDS / len(tables))
 
 
 async def _flags(env: Any) -> list[float]:
     """Return how many milliseconds after their time flags have fallen."""
     tables = await _many(env, "flag", FLAGS, Control(FLAG_SECONDS))
-    falls = []
+    await asyncio.sleep(FLAG_SECONDS + 1)
+    late = []
     for table in tables:
-        seats = (await table.match.look("")).seats
-        falls += [seat.falls_at for seat in seats if seat.falls_at is not None]
-    await asyncio.sleep(max(0.0, max(falls) - time()) + 1)
-    ends = [(await table.match.log(""))[-1] for table in tables]
-    assert all(end.kind == "ended" for end in ends), "they have run out of time"
-    return [(end.at - due) * 1000 for end, due in zip(ends, falls, strict=True)]
+        *_, moved, ended = await table.match.log("")
+        assert (moved.kind, ended.kind) == ("moved", "ended"), "they have run out of time"
+        late.append((ended.at - moved.at - FLAG_SECONDS) * 1000)  # a first move costs no time
+    return late
 
 
 async def _asleep() -> float:
