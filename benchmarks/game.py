@@ -25,7 +25,8 @@ DRAW = "441365675334466335442232661515577771217122"  # columns
 PLAYERS = 64  # who move at the same time
 LONG, DAILY = Control(3600.0), Control(0.0, days=7)
 FLAGS = 250  # which fall while all that goes on
-FLAG_SECONDS = 6.0  # after their second move the clocks of some matches run out
+FLAG_SECONDS = 6.0  # after its second move the first of them runs out of time
+FLAG_STEP_SECONDS = 0.02  # the next one so much later
 PACE_SECONDS = 10.0  # between two moves of a match, while flags fall
 ASLEEP = 1000  # matches whose memory is measured
 WARM_UP = 200  # of these, which aren't counted
@@ -40,12 +41,15 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
     asleep, moves = await _asleep(), []  # before there is anything else in memory
     step()
     async with _node(idle_seconds=3600) as env:
-        live = await _many(env, "live", LIVE, LONG)
+        live = await _many(env, "live", [LONG] * LIVE)
         for _ in range(rounds):
             moves.append(await _moves(live, seconds))
             step()
         async with asyncio.TaskGroup() as group:
-            playing = [group.create_task(_play_slowly(live[n::PLAYERS])) for n in range(PLAYERS)]
+            playing = [
+                group.create_task(_play_slowly(live[n::PLAYERS], n / PLAYERS))
+                for n in range(PLAYERS)
+            ]
             late = await _flags(env)
             for task in playing:
                 task.cancel()
@@ -79,12 +83,12 @@ class _Table:
             self.ply = (await self.match.move(who, self.ply, DRAW[self.ply])).ply
 
 
-async def _many(env: Any, name: str, count: int, control: Control) -> list[_Table]:
-    """Return matches that have begun."""
+async def _many(env: Any, name: str, controls: list[Control]) -> list[_Table]:
+    """Return matches that have begun, with these clocks."""
     tables: list[_Table] = []
-    for first in range(0, count, PLAYERS):
-        some = range(first, min(first + PLAYERS, count))
-        tables += await asyncio.gather(*(_begun(env, f"{name}-{n:06}", control) for n in some))
+    for first in range(0, len(controls), PLAYERS):
+        some = enumerate(controls[first : first + PLAYERS], start=first)
+        tables += await asyncio.gather(*(_begun(env, f"{name}-{n:06}", each) for n, each in some))
     return tables
 
 
@@ -110,31 +114,34 @@ async def _moves(live: list[_Table], seconds: float) -> float:
     return (sum(table.ply for table in live) - before) / (perf_counter() - begun)
 
 
-async def _play_slowly(tables: list[_Table]) -> None:
+async def _play_slowly(tables: list[_Table], phase: float) -> None:
+    pause = PACE_SECONDS / len(tables)
+    await asyncio.sleep(phase * pause)  # people don't move in step
     while True:
         for table in tables:
             await table.move()
-            await asyncio.sleep(PACE_SECONDS / len(tables))
+            await asyncio.sleep(pause)
 
 
 async def _flags(env: Any) -> list[float]:
     """Return how many milliseconds after their time flags have fallen."""
-    tables = await _many(env, "flag", FLAGS, Control(FLAG_SECONDS))
-    await asyncio.sleep(FLAG_SECONDS + 1)
+    times = [FLAG_SECONDS + number * FLAG_STEP_SECONDS for number in range(FLAGS)]
+    tables = await _many(env, "flag", [Control(time) for time in times])
+    await asyncio.sleep(times[-1] + 1)
     late = []
-    for table in tables:
+    for table, time in zip(tables, times, strict=True):
         *_, moved, ended = await table.match.log("")
         assert (moved.kind, ended.kind) == ("moved", "ended"), "they have run out of time"
-        late.append((ended.at - moved.at - FLAG_SECONDS) * 1000)  # a first move costs no time
+        late.append((ended.at - moved.at - time) * 1000)  # a first move costs no time
     return late
 
 
 async def _asleep() -> float:
     """Return what a match that sleeps takes of memory, in KB."""
     async with _node(idle_seconds=IDLE_SECONDS) as env:
-        await _many(env, "warm", WARM_UP, DAILY)
+        await _many(env, "warm", [DAILY] * WARM_UP)
         before = await _settled()
-        await _many(env, "asleep", ASLEEP, DAILY)
+        await _many(env, "asleep", [DAILY] * ASLEEP)
         return (await _settled() - before) / ASLEEP / 1024
 
 
