@@ -33,7 +33,7 @@ PIECES: Final = {
     "feed": Piece("Board", (), "tutorials/02-chat, runtime/patterns/README.md"),
     "outbox": Piece("Shop", ("{}Ledger",), "tutorials/04-selling, runtime/patterns/README.md"),
     "rate-limit": Piece("Guestbook", (), "runtime/patterns/README.md"),
-    "idempotency": Piece("Till", ("KeyReused",), "tutorials/04-selling"),
+    "idempotency": Piece("Till", (), "tutorials/04-selling, runtime/patterns/README.md"),
 }
 
 
@@ -100,6 +100,8 @@ def _head(template: str, module: str, imported: list[str], words: dict[str, str]
         lines += ["from collections.abc import AsyncIterator", "from typing import Any", ""]
         lines += ["import pytest", ""]
     lines += [f"from {module} import {', '.join(sorted(imported))}"]
+    if "KeyReused" in template:
+        lines += ["from runtime.patterns.idempotency import KeyReused"]
     lines += [f"from runtime.testing import {', '.join(names)}", ""]
     if has_world:
         lines += [
