@@ -12,12 +12,12 @@ from apps.booking.objects.order import Order
 from apps.booking.objects.payments import Payments
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
-from apps.booking.routes import api, forms, given, making, pages, problems, running
+from apps.booking.routes import api, forms, given, making, pages, problems, proof, running
 from apps.web import App, create_site
 from runtime import RuntimeConfig
 
 HANDLERS = [
-    handler for module in (api, making, pages, forms, running) for handler in module.HANDLERS
+    handler for module in (api, making, pages, forms, running, proof) for handler in module.HANDLERS
 ]
 
 APP = App(

@@ -17,9 +17,11 @@ from typing import Any, Final
 import httpx
 
 from apps.booking.app import APP
+from apps.booking.domain.house import row_name
+from apps.booking.proof.watched import taken
 from apps.booking.store import holds
 from runtime.testing import TestRuntime, Violation
-from tests.simulation.sales import check_money, check_seats, taken
+from tests.simulation.sales import check_money, check_seats
 
 EVENT: Final = "gala"
 WIDTH: Final = 20
@@ -149,7 +151,7 @@ async def rush(
     """
     course = Rush(seats, attempts, kills)
     house = House(folder, course)
-    names = [f"{chr(65 + n // WIDTH)}{n % WIDTH + 1}" for n in range(seats)]
+    names = [f"{row_name(n // WIDTH)}{n % WIDTH + 1}" for n in range(seats)]
     wishes = [names[number % seats] for number in range(attempts)]
     Random(seed).shuffle(wishes)
     upcoming = iter(list(enumerate(wishes)))
@@ -178,7 +180,8 @@ async def _check(folder: Path, course: Rush) -> None:
         ledger, seats = await runtime.run_in_durable_object(
             event, lambda object, ctx: (holds.all_holds(ctx.storage.sql), taken(object))
         )
-        check_seats(ledger, seats)
+        _, states = await event.plan()
+        check_seats(ledger, seats, states)
         check_money(ledger, await runtime.env.payments.get_by_name(EVENT).books())
     known = {f"{EVENT}.{hold.number}-{hold.token}": hold for hold in ledger}
     for id, names in course.bought.items():

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from apps.booking.domain.hold import HOLD_SECONDS, Hold, Reference
+from apps.booking.domain.hold import Hold, Reference
 from apps.booking.domain.house import House, Person, Tier
-from apps.booking.domain.payment import Card, Charge, ChargeState
+from apps.booking.domain.payment import Card, Charge
 from apps.booking.domain.refusals import Refusal
-from apps.booking.domain.saga import AWAITS_PAYMENT, KEEPS_SEATS, State, Way
-from apps.booking.domain.sale import Sale
+from apps.booking.domain.saga import KEEPS_SEATS, State, Way
 from apps.booking.objects.catalogue import Catalogue
 from apps.booking.objects.customer import Customer
-from apps.booking.objects.event import Event
 from apps.booking.objects.order import Order
 from apps.booking.objects.payments import Payments
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
-from apps.booking.store import holds
-from runtime import DurableObject
+from apps.booking.proof.invariants import broken_money, broken_seats
+from apps.booking.proof.watched import (
+    ForgetfulEvent,
+    HastyEvent,
+    Taken,
+    WatchedEvent,
+    WatchedSection,
+)
 from runtime.checkers import Operation, Violation, told
 from runtime.scenario import Client, Scenario
 
@@ -32,32 +34,6 @@ SLUG: Final = "gala"
 OWNER: Final = Person("owner", "Owner")
 CARDS: Final = (*[Card.GOOD] * 6, *Card)
 """What people pay with: mostly something that works."""
-
-
-class WatchedEvent(Event):
-    """The event, which can also be asked for its books."""
-
-    async def ledger(self) -> list[Hold]:
-        """Return all holds."""
-        return holds.all_holds(self._sql)
-
-    async def taken(self) -> dict[int, tuple[int, bool]]:
-        """Return for each seat that isn't free whose it is, and whether it is sold."""
-        return taken(self)
-
-
-class WatchedSection(Section):
-    """The same of a section."""
-
-    async def taken(self) -> dict[int, tuple[int, bool]]:
-        """Return for each seat that isn't free whose it is, and whether it is sold."""
-        return taken(self)
-
-
-def taken(of: DurableObject[Any]) -> dict[int, tuple[int, bool]]:
-    """Return for each seat that isn't free whose it is, and whether it is sold."""
-    rows = of.ctx.storage.sql.exec("SELECT number, hold, is_sold FROM seats WHERE hold IS NOT NULL")
-    return {row["number"]: (row["hold"], bool(row["is_sold"])) for row in rows}
 
 
 class Rushing(Scenario):
@@ -155,47 +131,34 @@ class Rushing(Scenario):
             await client.sleep(1200)
             await event.plan()
         ledger = await event.ledger()
-        check_seats(ledger, await self._seats(client))
+        _, states = await event.plan()
+        check_seats(ledger, await self._seats(client), states)
         charges = await client.env.payments.get_by_name(SLUG).books()
         check_money(ledger, charges)
         _check_answers(history, ledger)
         await _check_orders(client, ledger)
 
-    async def _seats(self, client: Client) -> dict[int, tuple[int, bool]]:
-        taken: dict[int, tuple[int, bool]] = await client.env.events.get_by_name(SLUG).taken()
+    async def _seats(self, client: Client) -> Taken:
+        taken: Taken = await client.env.events.get_by_name(SLUG).taken()
         return taken
 
 
-def check_seats(ledger: Sequence[Hold], seats: dict[int, tuple[int, bool]]) -> None:
-    """Each seat has the hold that has it, and no other; sold are those that are paid."""
-    keeping = [hold for hold in ledger if hold.state in KEEPS_SEATS]
-    owners = Counter(seat for hold in keeping for seat in hold.seats)
-    if twice := [seat for seat, count in owners.items() if count > 1]:
-        raise Violation(f"seats {twice} were given to two people: {keeping}")
-    should = {seat: (hold.number, True) for hold in keeping for seat in hold.seats}
-    if should != seats:
-        raise Violation(f"the seats are {seats}, and should be {should}")
-    if odd := [hold for hold in keeping if hold.state is not State.CONFIRMED]:
-        raise Violation(f"an hour later these are held still: {odd}")
+def check_seats(ledger: Sequence[Hold], seats: Taken, states: str) -> None:
+    """Each seat has the hold that has it, and no other; those that aren't free are paid for."""
+    _nothing_in(broken_seats(ledger, seats, states))
+    held = [hold for hold in ledger if hold.state in KEEPS_SEATS - {State.CONFIRMED}]
+    if held:
+        raise Violation(f"an hour later these are held still: {held}")
 
 
 def check_money(ledger: Sequence[Hold], charges: Sequence[Charge]) -> None:
     """Each payment that succeeded has seats, and each sale one payment; the rest went back."""
-    succeeded = {charge.id: charge for charge in charges if charge.state is ChargeState.SUCCEEDED}
-    for hold in ledger:
-        of_it = [
-            succeeded.pop(id) for id in list(succeeded) if id.startswith(f"{hold.reference(SLUG)}.")
-        ]
-        kept = sum(charge.amount - charge.refunded for charge in of_it)
-        should = {State.CONFIRMED: hold.total, State.CANCELLED: hold.total - hold.refund}
-        if kept != should.get(hold.state, 0):
-            raise Violation(f"{kept} cents were kept for {hold}: {of_it}")
-        if hold.state in should and len(of_it) != 1:
-            raise Violation(f"{len(of_it)} payments were made for {hold}: {of_it}")
-    if succeeded:
-        raise Violation(f"payments without seats: {succeeded}")
-    if pending := [charge for charge in charges if charge.state is ChargeState.PENDING]:
-        raise Violation(f"an hour later these are still pending: {pending}")
+    _nothing_in(broken_money(ledger, charges, SLUG, is_final=True))
+
+
+def _nothing_in(broken: dict[str, str]) -> None:
+    if broken:
+        raise Violation("; ".join(f"not so: {what} ({why})" for what, why in broken.items()))
 
 
 def _check_answers(history: Sequence[Operation], ledger: Sequence[Hold]) -> None:
@@ -236,36 +199,11 @@ class RushingInSections(Rushing):
     house: ClassVar = replace(Rushing.house, section_rows=1)
     bindings: ClassVar = Rushing.bindings | {"sections": WatchedSection}
 
-    async def _seats(self, client: Client) -> dict[int, tuple[int, bool]]:
+    async def _seats(self, client: Client) -> Taken:
         sections = [client.env.sections.get_by_name(f"{SLUG}/{row}") for row in range(ROWS)]
         return {
             seat: hold for section in sections for seat, hold in (await section.taken()).items()
         }
-
-
-class HastyEvent(WatchedEvent):
-    """Looks whether seats are free, asks somebody else first, and then takes them."""
-
-    async def hold(self, person: Person, names: tuple[str, ...], best: int) -> Sale:
-        now = await self._desk.tidy()
-        seats = self._hall.choose(self._hall.wanted(names) if names else (), best)
-        await asyncio.sleep(0.01)
-        until, cents = now + HOLD_SECONDS, tuple(map(self._hall.house.cents_of, seats))
-        hold = holds.add(self._sql, person, seats, cents, expires_at=until, due=until)
-        for seat in seats:
-            self._sql.exec("UPDATE seats SET hold = ? WHERE number = ?", hold.number, seat)
-        self._hall.seats.forget()
-        return self._desk.sale(hold, now)
-
-
-class ForgetfulEvent(WatchedEvent):
-    """Lets go of seats whose payment doesn't answer, as if no answer meant no."""
-
-    async def _see_to_holds(self, scheduled: float) -> None:
-        for hold in holds.due(self._sql, max(self._desk.now(), scheduled)):
-            if hold.state in AWAITS_PAYMENT:
-                self._desk.change(hold, state=State.HELD)
-        await super()._see_to_holds(scheduled)
 
 
 class RushingHastily(Rushing):
