@@ -16,7 +16,7 @@ class Limit:
 LIMITS = {
     "say": Limit(burst=40, per_second=2),
     "change": Limit(burst=40, per_second=2),
-    "look": Limit(burst=20, per_second=1),
+    "look": Limit(burst=40, per_second=2),
     "open": Limit(burst=10, per_second=0.1),
 }
 """What a person may do how often, over all rooms: speak; edit, react and moderate; search and
