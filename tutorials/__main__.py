@@ -81,6 +81,8 @@ def _pytest(*arguments: str) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     tutorial = _tutorial(arguments.tutorial)
     check = check_of(tutorial, arguments.step)
+    if not HERE.is_dir():
+        raise LookupError(f"there is no {HERE}/ yet: begin with the tutorial's first step")
     if not check.is_file():
         raise LookupError(f"tutorial {tutorial.number} has no {arguments.step!r} to check")
     with tempfile.TemporaryDirectory() as folder:  # beside the code, so that it imports that
