@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from apps.chat.domain import Message
 from apps.chat.store.rows import COLUMNS, message_of, row_of
@@ -29,12 +30,11 @@ def is_due(sql: SqlStorage) -> bool:
 
 def archive_oldest(sql: SqlStorage) -> None:
     """Move the oldest messages to the archive, in one commit."""
-    oldest = sql.exec(
-        f"SELECT {COLUMNS} FROM messages ORDER BY seq LIMIT ?", CHUNK, row=message_of
-    ).to_array()
+    oldest = sql.exec(f"SELECT {COLUMNS} FROM messages ORDER BY seq LIMIT ?", CHUNK).to_array()
     _write(sql, oldest)
-    sql.exec("DELETE FROM messages WHERE seq <= ?", oldest[-1].seq)
-    sql.exec("DELETE FROM mentioned WHERE seq <= ?", oldest[-1].seq)
+    last = oldest[-1]["seq"]
+    sql.exec("DELETE FROM messages WHERE seq <= ?", last)
+    sql.exec("DELETE FROM mentioned WHERE seq <= ?", last)
 
 
 def newest_first(sql: SqlStorage, before: int) -> Iterator[Message]:
@@ -58,19 +58,26 @@ def find(sql: SqlStorage, seq: int) -> Message | None:
 
 def save(sql: SqlStorage, message: Message) -> None:
     """Replace an archived message."""
-    chunk = _chunk_with(sql, message.seq)
-    _write(sql, [message if old.seq == message.seq else old for old in chunk])
+    rows = _rows_with(sql, message.seq)
+    _write(sql, [row_of(message) if row["seq"] == message.seq else row for row in rows])
 
 
 def _chunk_with(sql: SqlStorage, seq: int) -> list[Message]:
-    row = sql.exec(
+    return [message_of(**row) for row in _rows_with(sql, seq)]
+
+
+def _rows_with(sql: SqlStorage, seq: int) -> list[dict[str, Any]]:
+    found = sql.exec(
         "SELECT messages FROM archive WHERE first <= ? ORDER BY first DESC LIMIT 1", seq
     ).next()
-    if row is None:
-        return []
-    return [message_of(**kept) for kept in json.loads(zlib.decompress(row["messages"]))]
+    return [] if found is None else _unpacked(found["messages"])
 
 
-def _write(sql: SqlStorage, chunk: list[Message]) -> None:
-    packed = zlib.compress(json.dumps([row_of(message) for message in chunk]).encode())
-    sql.exec("REPLACE INTO archive (first, messages) VALUES (?, ?)", chunk[0].seq, packed)
+def _write(sql: SqlStorage, rows: list[dict[str, Any]]) -> None:
+    packed = zlib.compress(json.dumps(rows).encode())
+    sql.exec("REPLACE INTO archive (first, messages) VALUES (?, ?)", rows[0]["seq"], packed)
+
+
+def _unpacked(packed: bytes) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(zlib.decompress(packed))
+    return rows
