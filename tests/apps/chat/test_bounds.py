@@ -1,0 +1,69 @@
+"""Nothing grows without end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.chat import store
+from apps.chat.domain import Person
+from apps.chat.objects import THE_ONE
+from apps.chat.store import listings
+from runtime.testing import TestRuntime
+from tests.apps.chat.windows import ADA, BINDINGS, BOB, enter
+from tests.conftest import StartRuntime
+
+
+@pytest.fixture
+async def runtime(
+    start_awake_runtime: StartRuntime, monkeypatch: pytest.MonkeyPatch
+) -> TestRuntime[Any]:
+    """A runtime in which much is too much already."""
+    monkeypatch.setattr(store.members, "MOST_KNOWN", 3)
+    monkeypatch.setattr(store.room, "MOST_AUDITED", 3)
+    monkeypatch.setattr(listings, "MOST_LISTED", 3)
+    monkeypatch.setattr(listings, "MOST_NOTED", 3)
+    started: TestRuntime[Any] = await start_awake_runtime(**BINDINGS)
+    return started
+
+
+async def test_a_room_forgets_who_hasnt_come_for_longest(runtime: TestRuntime[Any]) -> None:
+    room = runtime.env.rooms.get_by_name("tea")
+    await room.post(ADA, "c1", "hello")
+    for number in range(5):
+        await runtime.clock.advance(1)
+        window = await enter(runtime, room, Person(f"p{number}", f"Guest {number}"))
+        await window.leave()
+    await runtime.clock.advance(60)
+
+    names = {standing.person.name for standing in (await room.about(ADA)).standings}
+
+    assert names == {"Guest 2", "Guest 3", "Guest 4"}
+    assert (await room.scene(ADA)).me.is_creator  # whom it doesn't forget
+
+
+async def test_what_was_done_long_ago_isnt_told(runtime: TestRuntime[Any]) -> None:
+    room = runtime.env.rooms.get_by_name("tea")
+    await room.post(ADA, "c1", "hello")
+    await room.post(BOB, "c1", "hello")
+
+    for minutes in range(1, 6):
+        await room.mute(ADA, BOB.id, minutes)
+
+    audit = (await room.about(ADA)).audit
+    assert [row.detail for row in audit] == ["5 minutes", "4 minutes", "3 minutes"]
+
+
+async def test_the_lists_keep_the_rooms_in_which_somebody_has_spoken_last(
+    runtime: TestRuntime[Any],
+) -> None:
+    for number in range(5):
+        await runtime.env.rooms.get_by_name(f"room{number}").post(ADA, "c1", "hello")
+        await runtime.clock.advance(10)
+
+    kept = ["room4", "room3", "room2"]
+    directory = runtime.env.directory.get_by_name(THE_ONE)
+    assert [room.room for room in await directory.rooms()] == kept
+    inbox = runtime.env.inboxes.get_by_name(ADA.id)
+    assert [room.room for room in await inbox.rooms()] == kept
