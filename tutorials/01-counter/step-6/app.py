@@ -64,14 +64,14 @@ async def watch(socket: litestar.WebSocket, name: FromPath[str], counters: Count
     await forward(socket, to=counters.get_by_name(name))
 
 
+@get("/{name:str}/awake")
+async def awake(request: litestar.Request, name: FromPath[str], counters: Counters) -> str:
+    runtime = DurableObjectsPlugin.of(request.app).runtime
+    return "\n".join(runtime.why_awake(counters.get_by_name(name))) or "asleep"
+
+
 def create_app() -> Litestar:
     runtime = Runtime(bindings={"counters": Counter})
-
-    @get("/{name:str}/awake")
-    async def awake(name: FromPath[str]) -> str:
-        why = runtime.why_awake(runtime.namespaces["counters"].get_by_name(name))
-        return "\n".join(why) or "asleep"
-
     return Litestar(
         [show, add, watch, awake, create_static_files_router("/static", ["static"])],
         plugins=[DurableObjectsPlugin(runtime)],
