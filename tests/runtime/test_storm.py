@@ -62,7 +62,7 @@ TOO_LATE: Final = "cannot schedule new futures after shutdown"
 """What it gets who goes on after that."""
 
 lasting = settings(
-    max_examples=BUDGET or 20,
+    max_examples=BUDGET or 12,
     stateful_step_count=STEPS,
     derandomize=not BUDGET,
     database=None,
@@ -101,6 +101,7 @@ tags = st.sampled_from(["red", "blue"])
 how = st.sampled_from(["", "", "unconfirmed"])
 ends = st.sampled_from(["kept", "kept", "raised", "rolled back"])
 
+set_alarm = op("set alarm", names, st.integers(1, 90), how)
 sync_keys = either(
     op("put", keys, values, st.just("sync")), op("delete", keys, st.just("sync")), op("get", keys)
 )
@@ -110,7 +111,7 @@ plain = either(
     sync_keys,
     either(op("put", keys, values, how), op("delete", keys, how)),
     lines,
-    either(op("set alarm", names, st.integers(1, 90), how), op("drop alarm", names)),
+    either(set_alarm, set_alarm, op("drop alarm", names)),
     either(op("broadcast", texts, either(st.none(), tags)), op("attach", st.integers(0, 3), texts)),
     either(
         op("transaction sync", scripts(sync_keys, lines, nested_sync), ends),
@@ -132,7 +133,7 @@ others = st.sampled_from(NAMES)
 back = ending(scripts(plain, plain, waits), any_end)
 called = ending(scripts(plain, plain, waits, transactions, op("call", others, back)), any_end)
 calls = op("call", others, called)
-any_script = ending(scripts(plain, plain, plain, rare, waits, calls, most=6), any_end)
+any_script = ending(scripts(plain, plain, plain, rare, waits, calls, calls, most=6), any_end)
 
 
 class Ask(NamedTuple):
@@ -198,14 +199,15 @@ class Client:
 
 
 def step(**drawn: Some) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Any]:
-    """Make a rule of an ``async`` method."""
+    """Make a rule of an ``async`` method: something happens, and then that."""
 
     def decorate(method: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-        def do(self: Storm, **choices: Any) -> None:
+        def do(self: Storm, first: list[Deed], **choices: Any) -> None:
+            self.run(self.do(first))
             self.run(method(self, **choices))
 
         do.__name__ = method.__name__
-        return cast(Any, rule)(**drawn)(do)
+        return cast(Any, rule)(first=deeds, **drawn)(do)
 
     return decorate
 
@@ -222,7 +224,7 @@ class Storm(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.runner = asyncio.Runner(debug=False, loop_factory=asyncio.new_event_loop)
         self.worlds: list[World] = [{name: Actor(name, Memory()) for name in NAMES}]
         self.clients: dict[int, Client] = {}
         self.numbers = itertools.count(1)
@@ -297,26 +299,22 @@ class Storm(RuleBasedStateMachine):
 
     # Rules.
 
+    @step()
+    async def all_goes_well(self) -> None:
+        pass
+
     async def do(self, deeds: list[Deed]) -> None:
+        await self.have_listeners()
         replies = await asyncio.gather(*self.begin_deeds(deeds))
         await self.rt.settle()
         await self.judge(
             self.exactly(lambda run: [self.foretell(deed, run) for deed in deeds], replies)
         )
 
-    all_goes_well = step(deeds=deeds)(do)
-    somebody_asks = step(deeds=alone)(do)
-
     @step(who=objects, tags=st.lists(st.lists(tags, unique=True), max_size=3))
     async def clients_come(self, who: str, tags: list[list[str]]) -> None:
         for each in tags:
-            number = next(self.numbers)
-            headers = {"number": str(number), "tags": " ".join(each)}
-            client = await self.rt.connect(self.stub(who), headers=headers)
-            await self.rt.settle()
-            self.clients[number] = Client(who, client)
-            socket = Socket(number, tuple(each))
-            await self.judge(self.exactly(lambda run: run.connect(who, socket)))  # noqa: B023
+            await self.open_socket(who, tuple(each))
 
     @step(index=clients, vanishes=st.booleans())
     async def a_client_goes(self, index: int, vanishes: bool) -> None:
@@ -365,6 +363,7 @@ class Storm(RuleBasedStateMachine):
 
     @step(deeds=deeds, turns=either(turns, st.none()))
     async def the_process_dies(self, deeds: list[Deed], turns: int | None) -> None:
+        await self.have_listeners()
         if turns is None:  # not before all has happened that may without the disk
             self.rt.disk.slow(1)
         asked = self.begin_deeds(deeds)
@@ -377,6 +376,7 @@ class Storm(RuleBasedStateMachine):
 
     @step(deeds=deeds, point=st.sampled_from(["during_broadcast", *COMMITTING]))
     async def the_process_dies_at(self, deeds: list[Deed], point: Point) -> None:
+        await self.have_listeners()
         last = Ask("a", (("note", "the last"),))
         if point == "during_broadcast":
             where = [client.who for client in self.clients.values()]
@@ -503,6 +503,20 @@ class Storm(RuleBasedStateMachine):
         """Let the loop run for a while."""
         for _ in range(turns):
             await asyncio.sleep(0)
+
+    async def open_socket(self, who: str, tags: tuple[str, ...] = ()) -> None:
+        number = next(self.numbers)
+        headers = {"number": str(number), "tags": " ".join(tags)}
+        client = await self.rt.connect(self.stub(who), headers=headers)
+        await self.rt.settle()
+        self.clients[number] = Client(who, client)
+        await self.judge(self.exactly(lambda run: run.connect(who, Socket(number, tags))))
+
+    async def have_listeners(self) -> None:
+        """See to it that somebody hears what is said."""
+        for who in NAMES:
+            if not any(client.who == who for client in self.clients.values()):
+                await self.open_socket(who)
 
     async def advance(self, seconds: float) -> None:
         await self.rt.clock.advance(seconds)
