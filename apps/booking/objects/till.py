@@ -68,8 +68,8 @@ class Till:
         self._show = show
         self._outbox = outbox
         self._idempotency = Idempotency(ctx)
-        self._courses: dict[int, asyncio.Task[Paid]] = {}
-        """The payments that are under way in this life, by their holds."""
+        self._courses: dict[int, asyncio.Event] = {}
+        """The ends of the payments that are under way in this life, by their holds."""
 
     async def confirm(
         self, person: Person, reference: Reference, *, key: str, card: Card, total: int | None
@@ -79,7 +79,10 @@ class Till:
         hold = self._desk.own(person, reference)
         wish = [str(reference), card, total]
         if key and (saved := self._find(key, wish, person)):
-            return await self._again(hold, saved, now)
+            if (over := self._courses.get(hold.number)) and not saved.is_finished:
+                await over.wait()
+                saved, hold = self._find(key, wish, person) or saved, self._desk.find(reference)
+            return self._again(hold, saved, now)
         rules.check_payable(hold, now, total)
         hold = self._desk.change(
             hold,
@@ -94,10 +97,12 @@ class Till:
         if holds.is_first_payment(self._sql, hold):
             await self._outbox.send(f"customer:{person.id}", self._hall.house.slug)
         await self._desk.set_alarm()
-        course = asyncio.ensure_future(self._pay(hold, card))
-        self._courses[hold.number] = course
-        course.add_done_callback(lambda _: self._courses.pop(hold.number, None))
-        return await asyncio.shield(course)
+        over = self._courses[hold.number] = asyncio.Event()
+        try:
+            return await self._pay(hold, card)
+        finally:
+            del self._courses[hold.number]
+            over.set()
 
     async def answered(self, id: str) -> bool:
         """Look at a payment that the provider has something to say about.
@@ -214,11 +219,9 @@ class Till:
         except KeyReused as refusal:
             raise Unfit(str(refusal)) from refusal
 
-    async def _again(self, hold: Hold, saved: Saved, now: float) -> Paid:
+    def _again(self, hold: Hold, saved: Saved, now: float) -> Paid:
         if saved.is_finished:
             return replace(read(saved.answer), is_replayed=True)
-        if course := self._courses.get(hold.number):
-            return replace(await asyncio.shield(course), is_replayed=True)
         if hold.state not in AWAITS_PAYMENT:
             raise Conflict("what has become of this payment isn't known any more")
         return Paid(self._desk.sale(hold, now), is_replayed=True)
