@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog
@@ -42,6 +42,7 @@ Point: TypeAlias = Literal[
 
 POINTS: Final = cast(tuple[Point, ...], get_args(Point))
 
+T = TypeVar("T")
 Done = Callable[[Exception | None], object]
 
 
@@ -144,6 +145,9 @@ class FaultySyncer(Syncer):
         self._is_over = False
         self.delayed = 0
         """How much work waits for the clock."""
+
+    async def prepare(self, work: Callable[[], T]) -> T:
+        return work()  # a thread more would only take time
 
     def run(self, work: Callable[[], None], done: Done, *, is_urgent: bool = False) -> None:
         faults = self._faults

@@ -134,8 +134,8 @@ class MortalRuntime(Runtime[EnvT]):
                 because = "; ".join(causes(life, self.config.idle_seconds))
                 log.warning("%s has work under way at the end of the test: %s", life, because)
             elif life.is_quiet and life.failure is None and not len(life.sockets):
-                self.host.evict(life)  # it is heard when that is done; `drain` looks now and then
-        await self.come_to_rest()
+                self.host.evict(life)
+        await self._rest(1)  # which hears when that is done; `drain` looks now and then
         await self.host.drain(PATIENCE_SECONDS)
 
     def _clean_up(self) -> None:
@@ -279,9 +279,9 @@ class MortalRuntime(Runtime[EnvT]):
             await asyncio.shield(self._reopening)
             await self._rest()
 
-    async def _rest(self) -> None:
+    async def _rest(self, rounds: int = ROUNDS) -> None:
         calm, steps, turns = 0, -1, 0
-        while calm < ROUNDS:
+        while calm < rounds:
             turns += 1
             if turns > MOST_TURNS:
                 busy = [str(life) for life in self.host.lives() if life.tasks]

@@ -253,7 +253,10 @@ class Runtime(Generic[EnvT]):
         objects.mkdir(exist_ok=True)
         self._catalog = await Catalog.open(self.config.data / _CATALOG)
         failed.push_async_callback(self._catalog.abandon)
-        stamp = await self._catalog.latest_stamp()
+        catalog = self._catalog
+        stamp, known, applied = await asyncio.gather(  # it is visited once for all three
+            catalog.latest_stamp(), catalog.class_keys(), catalog.migration_tags()
+        )
         journal = self.config.data / "journal"
         recovering = partial(recover, journal, objects, _retention(self.config))
         for found in await self._syncer.prepare(recovering):
@@ -267,7 +270,7 @@ class Runtime(Generic[EnvT]):
         self._catalog.keep_stamp(stamp + FORGOTTEN)
         await self._catalog.flush()
         await self._syncer.prepare(partial(begin_anew, journal))
-        return await self._class_keys(objects), stamp
+        return await self._class_keys(objects, known, applied), stamp
 
     async def _close(self) -> None:
         try:
@@ -306,10 +309,10 @@ class Runtime(Generic[EnvT]):
             self._env = self._make_env(**self.namespaces)
         self.host.bind(self.namespaces, self._env)
 
-    async def _class_keys(self, objects: Path) -> dict[str, str]:
+    async def _class_keys(
+        self, objects: Path, known: dict[str, str], applied: list[str]
+    ) -> dict[str, str]:
         bound = {cls.__name__ for cls in self.bindings.values()}
-        known = await self._catalog.class_keys()
-        applied = await self._catalog.migration_tags()
         changes = plan(known, applied, self.config.migrations, bound)
         for name in changes.keys.keys() - bound:
             log.warning(

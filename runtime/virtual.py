@@ -95,7 +95,11 @@ class Threads:
         what is awaited may have no need of a thread."""
         heard = self._loop.create_future()
         self._waiting.append(heard)
-        await asyncio.wait([heard], timeout=seconds)
+        timer = self._loop.call_later(seconds, self._tell)
+        try:
+            await heard
+        finally:
+            timer.cancel()
 
     def _hear(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
         handle = self._real(callback, *args, context=context)
