@@ -46,7 +46,7 @@ def _code(code: str, language: str, file: str) -> str:
 def _colored(code: str, lexer: str | None) -> str:
     if lexer is None:
         return escape(code)
-    return str(highlight(code, get_lexer_by_name(lexer), HtmlFormatter(nowrap=True)))
+    return str(highlight(code, get_lexer_by_name(lexer, stripnl=False), HtmlFormatter(nowrap=True)))
 
 
 def _changed(line: str) -> str:
