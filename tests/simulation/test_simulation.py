@@ -19,14 +19,23 @@ from runtime.testing import Client, Scenario, SimulationFailed, simulate
 from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
 from tests.simulation.bells import Waking
 
-SEEDS = 4
-AGAIN = (7,)  # which was the first that differed when callers failed in no order
+SEEDS = 3
+AGAIN = 7  # which was the first that differed when callers failed in no order
 SHOW = "from tests.simulation.test_simulation import AGAIN, history; print(history(AGAIN))"
+FIRST = {
+    "ChattingTwice": 3,
+    "GamingAgainstHastyClocks": 13,
+    "GamingAgainstForgetfulClocks": 10,
+    "RushingHastily": 4,
+    "RushingForgetfully": 2,
+}
+"""Where something has been found, which makes the search short. It may have moved."""
 
 
-def history(seeds: Sequence[int]) -> str:
-    """Return what happens with some seeds, in all that is sound."""
-    return "\n".join(str(simulate(cls, seed)) for cls in SOUND.values() for seed in seeds)
+def history(seed: int) -> str:
+    """Return what happens with a seed, wherever much does."""
+    names = ("Chatting", "Waking", "Selling", "Keeping", "Registering")
+    return "\n".join(str(simulate(SOUND[name], seed)) for name in names)
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -37,7 +46,7 @@ def test_nothing_is_found_in_what_is_sound(name: str) -> None:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_something_is_found_in_whatever_is_broken(name: str) -> None:
-    for seed in range(ENOUGH):
+    for seed in (FIRST.get(name, 0), *range(ENOUGH)):
         try:
             simulate(BROKEN[name], seed, tries=0)
         except SimulationFailed:
@@ -74,7 +83,7 @@ def test_everything_goes_wrong_that_can() -> None:
 def test_a_failure_says_how_to_have_it_again_and_its_shortest_history_fails_too() -> None:
     failing = next(seed for seed in range(ENOUGH) if fails("PlayingHastily", seed))
     with pytest.raises(SimulationFailed) as first:
-        simulate(EVERY["PlayingHastily"], failing)
+        simulate(EVERY["PlayingHastily"], failing, tries=60)
     report = first.value.report
     only = " ".join(report.labels)
 
