@@ -2,22 +2,22 @@
 
 const log = document.getElementById("log");
 const list = document.getElementById("messages");
-const { guestId } = log.dataset;
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
-const MANY = 10; // more at once than anybody wants to have read out
+const date = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+const MARKS = ["first-unread", "new-day", "continued"]; // of a message that is shown
 
 const has = (ids, id) => ids?.split(" ").includes(id) ?? false;
 
 function fit(root) {
+  const { guestId } = log.dataset;
   for (const own of root.querySelectorAll(`[data-person-id="${CSS.escape(guestId)}"]`)) own.classList.add("own");
+  for (const each of root.querySelectorAll("[data-seq]")) each.classList.toggle("to-me", has(each.dataset.mentions, guestId));
   for (const chip of root.querySelectorAll(".chip")) chip.ariaPressed = has(chip.dataset.people, guestId);
-  for (const mention of root.querySelectorAll("[data-mentions]")) {
-    mention.classList.toggle("to-me", has(mention.dataset.mentions, guestId));
-  }
+  for (const stop of root.querySelectorAll(".more, .chip")) stop.tabIndex = -1; // arrow keys go there
   for (const time of root.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);
-    time.textContent = clock.format(moment);
+    time.textContent = ("long" in time.dataset ? date : clock).format(moment);
     time.title = calendar.format(moment);
   }
 }
@@ -35,22 +35,17 @@ function group() {
 }
 
 // A message comes twice, as the answer and by the socket. Put in again it would be announced again.
-function dropShown(fragment) {
-  for (const message of fragment.querySelectorAll("[data-seq]")) {
-    if (document.getElementById(message.id)?.innerHTML === message.innerHTML) message.remove();
-  }
+function compare(message, isUpsert) {
+  const shown = document.getElementById(message.id);
+  if (isUpsert && shown?.innerHTML === message.innerHTML) message.remove();
+  for (const mark of MARKS) message.classList.toggle(mark, shown?.classList.contains(mark) ?? false);
+  message.dataset.day = shown?.dataset.day ?? "";
 }
 
 document.addEventListener("htmx:before:swap", ({ detail }) => {
-  let count = 0;
   for (const { fragment, swapSpec } of detail.tasks) {
     fit(fragment);
-    if (swapSpec.style === "upsert") dropShown(fragment);
-    count += fragment.querySelectorAll("[data-seq]").length;
-  }
-  if (count > MANY) {
-    log.ariaLive = "off";
-    setTimeout(() => { log.ariaLive = "polite"; }, 1000);
+    for (const message of fragment.querySelectorAll("[data-seq]")) compare(message, swapSpec.style === "upsert");
   }
 });
 

@@ -2,6 +2,8 @@
 
 const sheet = document.getElementById("sheet");
 const content = document.getElementById("sheet-content");
+const text = document.getElementById("text");
+let isByPointer = false;
 
 async function open({ href, hash }) {
   await htmx.ajax("GET", href.split("#")[0], {
@@ -20,6 +22,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-sheet]") ?? touched(event.target);
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
+  isByPointer = event.detail > 0;
   open(link);
 });
 
@@ -31,4 +34,8 @@ content.addEventListener("htmx:finally:request", ({ target, detail: { ctx: { res
   if (response?.raw.ok && target.matches("[data-closes]")) sheet.close();
 });
 
-sheet.addEventListener("close", () => content.replaceChildren());
+// The browser gives the focus back, which is for the keyboard. Who uses a mouse goes on writing.
+sheet.addEventListener("close", () => {
+  content.replaceChildren();
+  if (isByPointer && matchMedia("(hover: hover)").matches) text.focus();
+});

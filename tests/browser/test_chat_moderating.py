@@ -30,6 +30,7 @@ async def test_a_rooms_creator_slows_mutes_removes_and_bans(
         await ada.sheet.get_by_role("button", name="Close").click()
 
     await bob.page.get_by_role("link", name="about this room").click()
+    await expect(bob.sheet.get_by_role("heading", name="About tea")).to_be_visible()
     await expect(bob.sheet.get_by_text("Send out")).to_have_count(0)
     await expect(bob.sheet.get_by_text("Slow mode")).to_have_count(0)
     await bob.page.keyboard.press("Escape")
@@ -54,7 +55,7 @@ async def test_a_rooms_creator_slows_mutes_removes_and_bans(
     await expect(bob.page.locator("#notice")).to_contain_text("muted")
     await expect(send).to_be_enabled()
     await bob.box.press("Enter")
-    await expect(bob.outgoing).to_contain_text("You are muted in this room")
+    await expect(bob.outgoing).to_contain_text("you are muted in this room")
     await bob.outgoing.get_by_role("button", name="Discard").click()
     await moderate("Unmute")
     await bob.say("Thanks")

@@ -78,8 +78,8 @@ async def screen(browser: Browser, server: Server, name: str) -> Page:
     await page.clock.install()
     await page.goto(f"{server.url}/chat")
     await page.get_by_label("Your name").fill(name)
-    await page.get_by_role("textbox", name="Room").fill("tea")
-    await page.get_by_role("button", name="Enter the room").click()
+    await page.get_by_label("Open a room").fill("tea")
+    await page.get_by_role("button", name="Go").click()
     await is_connected(page)
     return page
 
