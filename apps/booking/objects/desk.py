@@ -52,7 +52,13 @@ class Desk:
         """Let go of holds whose time is over, and return what time it is.
 
         Whatever is done or told begins with this, so a late alarm changes nothing.
+
+        Raises:
+            NotFound: If there is no such event. Nothing is left of having asked for it.
         """
+        if not self._hall.exists:
+            await self._ctx.storage.delete_all()
+            raise NotFound("there is no such event")
         now = self.now()
         if self._first() <= now:
             for hold in holds.due(self._sql, now):
@@ -64,11 +70,11 @@ class Desk:
 
     async def hold(self, person: Person, names: tuple[str, ...], best: int) -> Sale:
         """Hold seats for somebody: those with these names, or the `best` so many together."""
+        now = await self.tidy()
         house = self._hall.house
         if house.per_second:
             await self._env.queues.get_by_name(house.slug).must_be_in(person.id)
-        now = await self.tidy()
-        house = self._hall.house
+            now, house = await self.tidy(), self._hall.house
         if not house.is_open:
             raise Conflict("sales are closed")
         wanted = self._hall.wanted(names) if names else ()

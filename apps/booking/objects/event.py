@@ -155,7 +155,6 @@ class Event(DurableObject[Env]):
     async def place(self, person: Person) -> int:
         """Return somebody's place on the waiting list, from 1; 0 if they aren't on it."""
         await self._desk.tidy()
-        self._hall.house  # noqa: B018  # raises, if there is no event
         return waiting_list.place(self._sql, person.id)
 
     # Called by orders and customers.

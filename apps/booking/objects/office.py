@@ -120,8 +120,9 @@ class Office:
         return audit.entries(self._sql, before)
 
     async def _may(self, person: Person) -> float:
+        now = await self._desk.tidy()
         self._hall.house.must_be_run_by(person)
-        return await self._desk.tidy()
+        return now
 
 
 def _told(value: Any) -> str:

@@ -103,13 +103,18 @@ class Order(DurableObject[Env]):
     async def _ask(self) -> dict[str, Any]:
         """Hear of this order from its event."""
         reference = self._reference()
-        found = await self.env.events.get_by_name(reference.slug).order_of(reference)
+        try:
+            found = await self.env.events.get_by_name(reference.slug).order_of(reference)
+        except NotFound:
+            await self.ctx.storage.delete_all()  # nothing is left of having asked for it
+            raise
         order = orders.find(self._sql)
         if found is not None:
             sale, payment = found
             self._be(_plain(sale), payment)
             order = orders.find(self._sql)
         if order is None:
+            await self.ctx.storage.delete_all()
             raise NotFound("there is no such order")
         return order
 

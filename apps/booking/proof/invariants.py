@@ -16,6 +16,7 @@ MATCHED = "each seat belongs to the hold that says so"
 PAID = "each booking has exactly one payment"
 SEATED = "each payment has seats, or went back"
 KEPT = "whoever was told that seats are theirs has them"
+OF_SEATS = 3  # the first three are of seats alone
 ALL = (COUNTED, ONCE, MATCHED, PAID, SEATED, KEPT)
 
 

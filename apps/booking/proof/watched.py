@@ -29,6 +29,10 @@ class WatchedEvent(Event):
         """Return who has which seat."""
         return taken(self)
 
+    async def glance(self) -> tuple[list[Hold], Taken, str]:
+        """Return the holds that keep seats, who has which seat, and a letter for each seat."""
+        return holds.keeping(self._sql), taken(self), self._hall.seats.states()
+
 
 class WatchedSection(Section):
     """The same of a section."""

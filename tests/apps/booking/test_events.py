@@ -107,6 +107,9 @@ async def test_there_is_nothing_to_do_where_there_is_no_event(runtime: TestRunti
     ):
         with pytest.raises(NotFound):
             await what
+    await runtime.evict_all_durable_objects()
+
+    assert await runtime.list_durable_object_ids(runtime.env.events) == []
 
 
 async def test_the_catalogue_hears_of_everything_soon(

@@ -278,3 +278,6 @@ async def test_there_is_no_order_of_what_isnt_paid(runtime: TestRuntime[Any], ev
     for id in (sale.id, "gala.9-000000000000", "nowhere.1-000000000000"):
         with pytest.raises(NotFound):
             await runtime.env.orders.get_by_name(id).show(ADA)
+    await runtime.evict_all_durable_objects()
+
+    assert await runtime.list_durable_object_ids(runtime.env.orders) == []
