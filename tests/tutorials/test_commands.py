@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,22 @@ TEST = "make try-test"
 
 pytest_plugins = ["pytester"]  # pytest in pytest
 
+# What the steps import. A pytest in pytest forgets what it was the first to import.
+for _module in (
+    "litestar.plugins.jinja",
+    "litestar.static_files",
+    "litestar.template",
+    "litestar.testing",
+    "runtime.litestar",
+    "runtime.patterns.feed",
+    "runtime.patterns.outbox",
+    "runtime.patterns.letterbox",
+    "runtime.patterns.presence",
+    "runtime.patterns.rate_limit",
+    "runtime.testing",
+):
+    import_module(_module)
+
 
 def name(step: Step) -> str:
     """Return what a step is called in a report."""
@@ -31,8 +48,11 @@ def name(step: Step) -> str:
 
 def run(pytester: pytest.Pytester, *files: str) -> tuple[int, str]:
     """Run pytest as ``make try-test`` does, in this process; return its status and its output."""
-    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-c", str(ROOT / "pyproject.toml")]
-    result = pytester.runpytest_inprocess(*options, *files)
+    plugins = ["-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
+    options = ["-q", *plugins, "-o", "addopts=", "-c", str(ROOT / "pyproject.toml")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # of a dozen, two are needed
+        result = pytester.runpytest_inprocess(*options, *files)
     return int(result.ret), "\n".join(result.outlines)
 
 
