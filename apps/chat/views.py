@@ -156,6 +156,7 @@ def older(scene: Scene, guest: Guest) -> Context:
 
 def message(closeup: Closeup, guest: Guest) -> Context:
     """Return what a message's page shows: all that its reader may do with it."""
+    author = closeup.message.author
     mine = {
         reaction.kind
         for reaction in closeup.message.reactions
@@ -165,7 +166,7 @@ def message(closeup: Closeup, guest: Guest) -> Context:
         "room": closeup.room,
         "title": closeup.title,
         "message": closeup.message,
-        "readers": closeup.readers,
+        "readers": [each for each in closeup.readers if each.id not in (author.id, guest.id)],
         "may": closeup.may,
         "reactions": [(kind, emoji, kind in mine) for kind, emoji in REACTIONS.items()],
         "guest": guest,

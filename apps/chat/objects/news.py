@@ -28,12 +28,12 @@ class News(Reading):
             await self._tell_later()
 
     async def _tell_news(self) -> None:
-        if store.members.take_reading(self._sql):
-            self.ctx.broadcast(views.readers(store.members.readers(self._sql)))
+        if store.reading.take_reading(self._sql):
+            self.ctx.broadcast(views.readers(store.reading.readers(self._sql)))
         seq, now = store.last_seq(self._sql), store.now(self._sql)
         last = store.find(self._sql, seq)
         at = (last.posted_at if last else now).timestamp()
-        waiting = store.members.take_waiting(self._sql, seq, AT_ONCE)
+        waiting = store.reading.take_waiting(self._sql, seq, AT_ONCE)
         for each in waiting:
             person = Person(each.person_id, "")
             news = {"title": self._title(person), "unread": each.unread}

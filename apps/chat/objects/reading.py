@@ -50,7 +50,7 @@ class Reading(RoomBase):
             has_older=bool(messages) and messages[0].seq > 1,
             has_newer=bool(messages) and messages[-1].seq < last,
             pins=tuple(store.pins(self._sql)),
-            readers=store.members.readers(self._sql),
+            readers=store.reading.readers(self._sql),
             rules=domain.Rules() if room is None else room.rules,
         )
 
@@ -76,7 +76,7 @@ class Reading(RoomBase):
         """
         me, message = self._enter(reader), self._find(seq)
         readers = tuple(
-            each.person for each in store.members.readers(self._sql) if each.seq >= message.seq
+            each.person for each in store.reading.readers(self._sql) if each.seq >= message.seq
         )
         return Closeup(self._room, self._title(reader), self._kind, message, me, readers)
 

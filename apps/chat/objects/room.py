@@ -96,7 +96,7 @@ class ChatRoom(Moderating, News):
         if store.room.room(self._sql) is None:
             return
         store.members.meet(self._sql, person, 0)
-        if store.members.read(self._sql, person, min(seq, store.last_seq(self._sql))):
+        if store.reading.read(self._sql, person, min(seq, store.last_seq(self._sql))):
             await self._tell_later()
 
     # For the strip that shows what goes on, in development.

@@ -148,8 +148,8 @@ class Speaking(RoomBase):
         if message.seq == 1:
             self._begin(author)
         has_unread = standing.unread > 0
-        store.members.speak(self._sql, author, message.seq, has_unread=has_unread)
-        store.members.mention(self._sql, mentions, message.seq)
+        store.reading.speak(self._sql, author, message.seq, has_unread=has_unread)
+        store.reading.mention(self._sql, mentions, message.seq)
         # The output gate holds this, and our answer, until the message is on disk.
         self._feed.publish(partial(views.new_message, message))
         await self._tell_later(NEWS_AFTER if message.seq > 1 else AT_ONCE)

@@ -1,6 +1,6 @@
 """A room's own SQL: functions that keep values of the domain, and return them."""
 
-from apps.chat.store import archive, members, room, words
+from apps.chat.store import archive, members, reading, room, words
 from apps.chat.store.messages import (
     append,
     can_pin_more,
@@ -33,6 +33,7 @@ __all__ = [
     "messages_before",
     "now",
     "pins",
+    "reading",
     "room",
     "save",
     "sent_before",
