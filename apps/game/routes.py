@@ -24,7 +24,7 @@ from apps.game.objects.lobby import Lobby
 from apps.game.objects.match import Match
 from apps.game.objects.player import Player
 from apps.identity import Guest, needs_guest
-from apps.problems import PROBLEMS
+from apps.problems import PROBLEMS, Problem
 from apps.welcome import GuestRequest, ask_name
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
@@ -59,7 +59,12 @@ class RefusedMove(BaseModel):
 
 
 REFUSALS: Final = PROBLEMS | {
-    404: ResponseSpec(RefusedMove, generate_examples=False, description="There is no such match"),
+    404: ResponseSpec(
+        Problem,
+        generate_examples=False,
+        description="There is no such match",
+        media_type="application/problem+json",
+    ),
     409: ResponseSpec(
         RefusedMove,
         generate_examples=False,
