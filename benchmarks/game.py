@@ -24,13 +24,14 @@ LIVE = 1000  # matches whose clocks run
 DRAW = "441365675334466335442232661515577771217122"  # columns
 PLAYERS = 64  # who move at the same time
 LONG, DAILY = Control(3600.0), Control(0.0, days=7)
-FLAGS = 250  # which fall while all that goes on
-FLAG_SECONDS = 6.0  # after its second move the first of them runs out of time
-FLAG_STEP_SECONDS = 0.02  # the next one so much later
+FLAGS = 100  # which fall while all that goes on
+FLAG_SECONDS = 4.0  # after its second move the first of them runs out of time
+FLAG_STEP_SECONDS = 0.1  # the next one so much later
 PACE_SECONDS = 10.0  # between two moves of a match, while flags fall
 ASLEEP = 1000  # matches whose memory is measured
-WARM_UP = 200  # of these, which aren't counted
+WARM_UP = 500  # of these, which aren't counted
 IDLE_SECONDS = 0.25
+PATIENCE_SECONDS = 60
 
 Step = Callable[[], object]
 
@@ -40,8 +41,8 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
     raise_file_limit(4 * LIVE)
     asleep, moves = await _asleep(), []  # before there is anything else in memory
     step()
-    async with _node(idle_seconds=3600) as env:
-        live = await _many(env, "live", [LONG] * LIVE)
+    async with _node(idle_seconds=3600) as node:
+        live = await _many(node.env, "live", [LONG] * LIVE)
         for _ in range(rounds):
             moves.append(await _moves(live, seconds))
             step()
@@ -50,7 +51,7 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
                 group.create_task(_play_slowly(live[n::PLAYERS], n / PLAYERS))
                 for n in range(PLAYERS)
             ]
-            late = await _flags(env)
+            late = await _flags(node.env)
             for task in playing:
                 task.cancel()
         step()
@@ -138,24 +139,26 @@ async def _flags(env: Any) -> list[float]:
 
 async def _asleep() -> float:
     """Return what a match that sleeps takes of memory, in KB."""
-    async with _node(idle_seconds=IDLE_SECONDS) as env:
-        await _many(env, "warm", [DAILY] * WARM_UP)
-        before = await _settled()
-        await _many(env, "asleep", [DAILY] * ASLEEP)
-        return (await _settled() - before) / ASLEEP / 1024
+    async with _node(idle_seconds=IDLE_SECONDS) as node:
+        await _many(node.env, "warm", [DAILY] * WARM_UP)
+        before = await _settled(node)
+        await _many(node.env, "asleep", [DAILY] * ASLEEP)
+        return (await _settled(node) - before) / ASLEEP / 1024
 
 
-async def _settled() -> int:
-    """Return how many bytes this process takes, once its objects sleep."""
-    process = psutil.Process()
-    await asyncio.sleep(4 * IDLE_SECONDS)
+async def _settled(node: Runtime[Any]) -> int:
+    """Return how many bytes this process takes, once all its objects sleep."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while node.health.objects:  # noqa: ASYNC110  # it can't tell
+            await asyncio.sleep(IDLE_SECONDS)
+    await asyncio.sleep(IDLE_SECONDS)
     give_back()
-    return int(process.memory_full_info().uss)
+    return int(psutil.Process().memory_full_info().uss)
 
 
 @asynccontextmanager
-async def _node(*, idle_seconds: float) -> AsyncIterator[Any]:
+async def _node(*, idle_seconds: float) -> AsyncIterator[Runtime[Any]]:
     with tempfile.TemporaryDirectory() as folder:
         config = RuntimeConfig(data=Path(folder), idle_seconds=idle_seconds)
         async with Runtime(config, bindings=APP.bindings) as runtime:
-            yield runtime.env
+            yield runtime
