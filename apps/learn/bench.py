@@ -6,9 +6,10 @@ What such an object reaches by ``self.env`` is of the same step and of the same 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from runtime import DurableObject, DurableObjectNamespace, DurableObjectState
+from runtime import DurableObject, DurableObjectNamespace, DurableObjectState, Glimpse
 from tutorials.steps import Step, Tutorial, tutorials
 
 BINDINGS: Final = {
@@ -48,6 +49,8 @@ NAMES: Final = {
 """The objects that a learner has of each; no more, so that nobody fills the disk."""
 MOST_ROWS: Final = 20  # of a table that are shown
 MOST_SHOWN: Final = 200  # characters of a value
+MAX_TYPED: Final = 100  # characters of one argument
+CALL_SECONDS: Final = 5.0  # that a page waits for an answer
 _HANDLERS: Final = ("fetch", "alarm", "web_socket_message", "web_socket_close", "web_socket_error")
 
 
@@ -114,6 +117,47 @@ def all_kinds() -> dict[tuple[int, int], list[Kind]]:
         for tutorial in tutorials()
         for step in tutorial.steps
     }
+
+
+async def call(stub: Any, kind: Kind, name: str, typed: Mapping[str, str]) -> str:
+    """Call the method that ``typed["do"]`` names, and return a line that tells what came of it.
+
+    Raises:
+        LookupError: If the step's class has no such method.
+    """
+    method = next((each for each in kind.methods if each.name == typed.get("do")), None)
+    if method is None:
+        raise LookupError("there is no such method")
+    texts = [typed.get(parameter, "")[:MAX_TYPED] for parameter, _ in method.parameters]
+    line = f"{name}.{method.name}({', '.join(texts)})"
+    try:
+        values = [make(text) for text, (_, make) in zip(texts, method.parameters, strict=True)]
+    except ValueError:
+        return f"{line} ⇥ that is no number"
+    # As a result, because whatever the step's code raises is to be shown.
+    calling = asyncio.gather(getattr(stub, method.name)(*values), return_exceptions=True)
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            (result,) = await calling
+    except TimeoutError:
+        return f"{line} ⇥ still going on"
+    if isinstance(result, BaseException):
+        return f"{line} ⇥ {type(result).__name__}: {result}"
+    return f"{line} → {str(result)[:MOST_SHOWN]}"
+
+
+def heard_by(glimpse: Glimpse) -> str:
+    """Return the end of a call's line: how many windows heard of it."""
+    return f", heard by {_windows(glimpse)}" if glimpse.sockets else ""
+
+
+def asleep(name: str, glimpse: Glimpse) -> str:
+    """Return the line that tells of an object which has left memory."""
+    return f"{name} fell asleep" + (f", with {_windows(glimpse)} open" if glimpse.sockets else "")
+
+
+def _windows(glimpse: Glimpse) -> str:
+    return f"{glimpse.sockets} window{'s' if glimpse.sockets > 1 else ''}"
 
 
 def _benched(cls: type[Any], place: str, bindings: tuple[str, ...]) -> type[Any]:

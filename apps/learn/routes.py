@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Final
 
 from litestar import Request, WebSocket, get, post, websocket
@@ -13,7 +12,7 @@ from litestar.response import Redirect, Template
 
 from apps.identity import Guest, needs_guest, who
 from apps.learn import texts
-from apps.learn.bench import NAMES, Kind, Look, all_kinds
+from apps.learn.bench import NAMES, Kind, Look, all_kinds, asleep, call, heard_by
 from apps.learn.goals import GOALS
 from apps.learn.objects import Learner
 from apps.welcome import GuestRequest, ask_name
@@ -23,10 +22,7 @@ from tutorials.steps import Step, Tutorial, tutorials
 
 KINDS: Final = all_kinds()
 TUTORIALS: Final = {tutorial.number: tutorial for tutorial in tutorials()}
-MAX_TYPED: Final = 100  # characters of one argument
 MAX_FRAME_BYTES: Final = 256
-MAX_RESULT: Final = 200  # characters that are shown
-CALL_SECONDS: Final = 5.0
 
 Learners = NamedDependency[DurableObjectNamespace[Learner]]
 Form = URLEncodedBody[dict[str, str]]
@@ -101,12 +97,13 @@ async def act(
     runtime = _runtime(request)
     look: Look | None = None
     if data.get("do") == "evict":
-        line = _asleep(name, runtime.glimpse(stub)) if _evicted(runtime, stub) else f"{name} stays"
+        line = asleep(name, runtime.glimpse(stub)) if _evicted(runtime, stub) else f"{name} stays"
     else:
-        line = await _call(stub, kind, name, data)
-        windows = runtime.glimpse(stub).sockets
-        if windows and kind.has_windows:
-            line += f", heard by {windows} window{'s' if windows > 1 else ''}"
+        try:
+            line = await call(stub, kind, name, data)
+        except LookupError as refusal:
+            raise NotFoundException(str(refusal)) from refusal
+        line += heard_by(runtime.glimpse(stub))
         look = await stub.bench_look()
     lines = await _note(learners, request.user, number, step_number, line)
     if request.headers.get("hx-request") != "true":
@@ -134,7 +131,7 @@ async def watch(
     stub = _stub(request, kind, request.user, name)
     glimpse = _runtime(request).glimpse(stub)
     if was == "awake" and not glimpse.is_awake:
-        line = _asleep(name, glimpse)
+        line = asleep(name, glimpse)
         lines = await _note(learners, request.user, number, step_number, line)
     else:
         lines = await learners.get_by_name(request.user.id).lines(_key(number, step_number))
@@ -163,27 +160,6 @@ async def open_window(
     await forward(socket, to=stub, headers={"x-who": guest.name}, max_message_bytes=MAX_FRAME_BYTES)
 
 
-async def _call(stub: Any, kind: Kind, name: str, data: dict[str, str]) -> str:
-    method = next((each for each in kind.methods if each.name == data.get("do")), None)
-    if method is None:
-        raise NotFoundException("there is no such method")
-    typed = [data.get(parameter, "")[:MAX_TYPED] for parameter, _ in method.parameters]
-    call = f"{name}.{method.name}({', '.join(typed)})"
-    try:
-        values = [make(text) for text, (_, make) in zip(typed, method.parameters, strict=True)]
-    except ValueError:
-        return f"{call} ⇥ that is no number"
-    calling = asyncio.gather(getattr(stub, method.name)(*values), return_exceptions=True)
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            (result,) = await calling
-    except TimeoutError:
-        return f"{call} ⇥ still going on"
-    if isinstance(result, BaseException):
-        return f"{call} ⇥ {type(result).__name__}: {result}"
-    return f"{call} → {str(result)[:MAX_RESULT]}"
-
-
 async def _note(learners: Any, guest: Guest, number: int, step_number: int, line: str) -> list[str]:
     learner, key = learners.get_by_name(guest.id), _key(number, step_number)
     lines: list[str] = await learner.note(key, line)
@@ -207,13 +183,6 @@ def _state(
 
 def _evicted(runtime: Any, stub: Any) -> bool:
     return bool(runtime.config.debug and runtime.evict(stub))
-
-
-def _asleep(name: str, glimpse: Glimpse) -> str:
-    if not glimpse.sockets:
-        return f"{name} fell asleep"
-    plural = "s" if glimpse.sockets > 1 else ""
-    return f"{name} fell asleep, with {glimpse.sockets} window{plural} open"
 
 
 def _runtime(connection: Any) -> Any:
