@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ from runtime.patterns.outbox import Letter, Outbox
 
 TELL: Final = "tell"  # the alarm after which the catalogue hears how many seats are left
 TELL_SECONDS: Final = 2.0
+REVIVE: Final = "revive"  # the alarm on which letters are tried again that were given up
+REVIVE_SECONDS: Final = 3600.0
 NOTICE_SECONDS: Final = 30 * 24 * 3600.0  # until an event whose time isn't given
 ORDERS_SHOWN: Final = 50  # of one customer
 
@@ -250,7 +253,8 @@ class Event(DurableObject[Env]):
             return Response(refusal.status, text=str(refusal))
         self.ctx.accept_web_socket(ws, tags=[person.id])
         if (since := request.query.get("since")) is not None:
-            self._show.catch_up(ws, since)
+            if not self._hall.is_sharded:  # else its sections show their own
+                self._show.catch_up(ws, since)
             mine = holds.held_by(self._sql, person.id)
             sales = tuple(self._desk.sale(hold, now) for hold in mine)
             ws.send(views.mine(house, sales, waiting_list.place(self._sql, person.id), now))
@@ -272,6 +276,11 @@ class Event(DurableObject[Env]):
         match invocation.name:
             case "outbox":
                 await self._outbox.alarm(invocation)
+                if self._outbox.dead():  # among them may be somebody's money
+                    await self.ctx.storage.set_alarm(self._desk.now() + REVIVE_SECONDS, name=REVIVE)
+            case "revive":
+                for letter in self._outbox.dead():
+                    await self._outbox.revive(letter.id)
             case "due":
                 await self._see_to_holds(invocation.scheduled_time)
             case "tell":
@@ -279,11 +288,12 @@ class Event(DurableObject[Env]):
 
     async def _see_to_holds(self, scheduled: float) -> None:
         now = max(await self._desk.tidy(), scheduled)
-        for hold in holds.due(self._sql, now):
-            if hold.state in AWAITS_PAYMENT:
-                await self._till.reconcile(hold)
-            elif hold.state is State.TAKING:
+        due = holds.due(self._sql, now)
+        for hold in due:
+            if hold.state is State.TAKING:
                 await self._desk.end(hold, Step.LEFT, now)
+        unsure = (hold for hold in due if hold.state in AWAITS_PAYMENT)
+        await asyncio.gather(*map(self._till.reconcile, unsure))
         await self._desk.rang()
         await self._changed()
 

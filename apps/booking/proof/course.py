@@ -61,10 +61,19 @@ class Run:
 
     Args:
         report: Is told how far it is, again and again.
+        buyers: How many there are.
     """
 
-    def __init__(self, seed: int, variant: str, report: Callable[[Course], None]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        variant: str,
+        report: Callable[[Course], None],
+        *,
+        buyers: int = BUYERS,
+    ) -> None:
         self.course = Course(seed, variant)
+        self._buyers = buyers
         self._random = Random(f"{seed}")
         self._report = report
         self._promised: dict[int, Reference] = {}
@@ -72,7 +81,7 @@ class Run:
     async def go(self) -> Course:
         """Let everybody buy, and look at the books all the while."""
         bindings = {**APP.bindings, "events": VARIANTS[self.course.variant]}
-        waves = range(BUYERS // AT_ONCE)
+        waves = range(self._buyers // AT_ONCE)
         dying = set(self._random.sample(waves[1:-1], CRASHES))
         async with TestRuntime(bindings=bindings) as runtime:
             tiers = (Tier("Standard", 0, ROWS - 1, 500),)

@@ -63,6 +63,14 @@ class Runs:
         """Return a run, if there is one."""
         return self._runs.get((seed, variant))
 
+    async def stop(self) -> None:
+        """End all runs that are under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._runs.clear()
+
     async def _go(self, run: Run) -> None:
         async with self._turn:
             process = await asyncio.create_subprocess_exec(
