@@ -158,7 +158,9 @@ loners: Final = ("abort", "bye", PING)
 """Messages that others, which come before they are handled, may overtake or be overtaken by."""
 asks = st.builds(Ask, objects, single)
 says = st.builds(Say, clients, st.sampled_from(sorted(MESSAGES.keys() - {*loners})))
-alone = st.builds(lambda who, script: [Ask(who, script)], objects, any_script)
+told = st.just((("broadcast", "told", None),))
+telling = ending(scripts(lines), st.tuples(op("call", others, told)))
+alone = st.builds(lambda who, script: [Ask(who, script)], objects, either(any_script, telling))
 deeds: Some = either(
     st.lists(asks, min_size=1, max_size=3),
     st.lists(either(asks, says), max_size=4),
