@@ -37,6 +37,13 @@ class CrowdingForgetfully(Crowding):
     bindings: ClassVar[Any] = {**BINDINGS, "rooms": ForgetfulRoom}
 
 
+@pytest.fixture(autouse=True)
+def archiving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have most of what is said archived, while everything goes wrong."""
+    monkeypatch.setattr(store.archive, "HOT", 10)
+    monkeypatch.setattr(store.archive, "CHUNK", 5)
+
+
 @pytest.mark.parametrize("seed", range(1, CROWDS + 1))
 def test_fifty_people_say_everything_once_and_see_the_same(seed: int) -> None:
     simulate(Crowding, seed)
