@@ -94,7 +94,7 @@ class Match(DurableObject[Env]):
         Raises:
             Refused: If they can't.
         """
-        match = await self._opened()
+        match = self._match()
         if match.opened.opponent == "link" and not self._may_sit_down(who, key):
             raise Refused("wrong-key", "only who was sent the link can sit down here")
         player = await self._rated(Player(who, name), match.opened.game)
@@ -133,27 +133,27 @@ class Match(DurableObject[Env]):
         Raises:
             Refused: If a rule forbids it.
         """
-        seat = (await self._opened()).seat_of(who)
+        seat = self._match().seat_of(who)
         gone_since = self._watchers.presence().gone_since[1 - seat] if seat is not None else None
         return await self._do(who, commands.command_for(action, gone_since))
 
     async def look(self, who: str) -> View:
         """Return the match as somebody sees it."""
-        return self._view((await self._opened()).seat_of(who))
+        return self._view(self._match().seat_of(who))
 
     async def look_back(self, who: str, ply: int) -> Still:
         """Return the match as it stood after so many of its game's events."""
-        match = await self._opened()
+        match = self._match()
         return domain.still(match, match.seat_of(who), ply, self._id)
 
     async def log(self, who: str) -> list[LogEntry]:
         """Return what has happened, as far as somebody may know it."""
-        match = await self._opened()
+        match = self._match()
         return domain.log(match, store.log(self.ctx.storage.sql), match.seat_of(who))
 
     async def sight(self, who: str) -> Sight:
         """Return what a bot needs to know."""
-        match = await self._opened()
+        match = self._match()
         seat = match.seat_of(who)
         if seat is None:
             raise Refused("not-a-player", "no such bot plays here")
@@ -174,7 +174,7 @@ class Match(DurableObject[Env]):
             return Response(426, text="expected a WebSocket")
         person = request.headers["x-person-id"]
         try:
-            seat = (await self._opened()).seat_of(person)
+            seat = self._match().seat_of(person)
         except Refused as refusal:
             return Response(404, text=str(refusal))
         format = "json" if request.query.get("as") == "json" else "html"
@@ -220,7 +220,7 @@ class Match(DurableObject[Env]):
 
     async def _change(self, who: str, decide: Callable[[State[Any, Any], float], Events]) -> View:
         """Let happen what `decide` says, after what has happened by itself meanwhile."""
-        await self._pauses.watch(await self._opened(), self._now())
+        await self._pauses.watch(self._match(), self._now())
         moment = self._now()
         await self._happen(timeouts.pass_time(self._match(), moment))
         try:
@@ -320,14 +320,10 @@ class Match(DurableObject[Env]):
         presence = self._watchers.presence()
         return domain.Around(course.id, course.version, course.key, presence, self._now())
 
-    async def _opened(self) -> State[Any, Any]:
+    def _match(self) -> State[Any, Any]:
         if self._course.state is None:
-            await self.ctx.storage.delete_all()  # whoever guesses addresses leaves nothing behind
             raise Refused("not-open", "there is no such match")
         return self._course.state
-
-    def _match(self) -> State[Any, Any]:
-        return self._course.match
 
     @property
     def _id(self) -> str:
