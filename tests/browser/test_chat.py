@@ -26,16 +26,19 @@ WATCH_PEOPLE: Final = """
 """
 
 
-async def test_two_windows_lose_and_double_nothing_when_the_server_is_killed(
+async def test_two_windows_lose_and_double_nothing_when_their_room_sleeps_or_its_server_dies(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
+    await server.restart(idle_seconds=0.3)
     ada = await enter(browser, server, "Ada")
     bob = await enter(browser, server, "Bob")
     await expect(ada.page.locator("#people")).to_contain_text("Bob")
     await ada.say("Hello Bob")
     await bob.shows("Hello Bob")
+    await server.falls_asleep()
     await bob.say("Hello Ada")
     await ada.shows("Hello Bob", "Hello Ada")
+    assert (ada.sockets, bob.sockets) == (1, 1)
 
     server.kill()
     await expect(ada.page.locator("body")).not_to_have_attribute("data-connection", "open")
@@ -56,22 +59,6 @@ async def test_two_windows_lose_and_double_nothing_when_the_server_is_killed(
     await expect(ada.outgoing).to_have_count(0)
     await expect(ada.box).to_be_focused()
     assert ada.complaints == bob.complaints == []
-
-
-async def test_a_room_sleeps_and_wakes_with_both_windows_connected(
-    browser: Browser, server: Server
-) -> None:
-    await server.restart(idle_seconds=0.3)
-    ada = await enter(browser, server, "Ada")
-    bob = await enter(browser, server, "Bob")
-    await ada.say("before")
-    await bob.shows("before")
-
-    await server.falls_asleep()
-    await bob.say("after")
-
-    await ada.shows("before", "after")
-    assert (ada.sockets, bob.sockets) == (1, 1)
 
 
 async def test_whoever_was_cut_off_is_shown_what_is_new_once_and_in_order(
@@ -116,9 +103,11 @@ async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
     await expect(people).to_contain_text("2 here")
     await ada.page.evaluate(WATCH_PEOPLE)
 
+    await bob.page.clock.install()
     await bob.page.reload()
     await bob.is_connected()
     await bob.page.evaluate(LOOK_ELSEWHERE)
+    await bob.page.clock.fast_forward(5_000)
     await expect(people).to_contain_text("\u2068Bob\u2069 (away)")
     await expect(people).to_contain_text("1 here")
     await ada.say("Are you there?")
@@ -142,10 +131,11 @@ async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
     assert (ada.sockets, ada.complaints, bob.complaints) == (1, [], [])
 
 
-async def test_what_is_typed_fast_arrives_in_order_and_a_draft_is_kept(
+async def test_what_is_typed_arrives_in_order_drafts_are_kept_and_nothing_moves(
     browser: Browser, server: Server
 ) -> None:
     ada = await enter(browser, server, "Ada")
+    bob = await enter(browser, server, "Bob")
     may_leave = asyncio.Event()
 
     async def delay(route: Route) -> None:
@@ -169,26 +159,19 @@ async def test_what_is_typed_fast_arrives_in_order_and_a_draft_is_kept(
     await ada.page.reload()
     await expect(ada.box).to_have_value("")
 
-
-async def test_nothing_in_the_page_moves_when_somebody_comes_types_and_speaks(
-    browser: Browser, server: Server
-) -> None:
-    ada = await enter(browser, server, "Ada")
-
-    bob = await enter(browser, server, "Bob")
+    await ada.is_connected()
     await bob.box.press_sequentially("line 0")
     await expect(ada.page.locator("#typing")).to_have_text("\u2068Bob\u2069 is typing…")
     for number in range(20):
         await bob.say(f"line {number}")
-    await expect(ada.messages).to_have_count(20)
+    await expect(ada.messages).to_have_count(24)
     await expect(ada.page.locator("#typing")).to_have_text("")
     for number in range(3):
         await ada.say(f"own {number}")
-    await expect(ada.messages).to_have_count(23)
+    await expect(ada.messages).to_have_count(27)
     await expect(ada.outgoing).to_have_count(0)
-
-    assert await ada.page.evaluate("window.shift") == 0
     await expect(ada.messages.last).to_be_in_viewport()
+    assert await ada.page.evaluate("window.shift") == 0
 
 
 async def test_the_chat_works_without_javascript(browser: Browser, server: Server) -> None:
