@@ -17,11 +17,10 @@ from apps.booking.objects.order import Order
 from apps.booking.objects.payments import Payments
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
-from apps.booking.proof.invariants import broken_money, broken_seats
+from apps.booking.proof.invariants import Taken, broken_money, broken_seats
 from apps.booking.proof.watched import (
     ForgetfulEvent,
     HastyEvent,
-    Taken,
     WatchedEvent,
     WatchedSection,
 )

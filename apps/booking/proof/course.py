@@ -139,7 +139,7 @@ class Run:
         """Look at the seats: after every answer, whatever else is under way."""
         found = await _again(event.glance)
         if found is not None:
-            self.course.broken = broken_seats(*found) | self.course.broken
+            self.course.broken = found | self.course.broken
             self.course.checks += OF_SEATS
 
     async def _look(self, runtime: TestRuntime[Any], *, is_final: bool) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from apps.booking.domain.hold import Hold
 from apps.booking.domain.payment import Charge, ChargeState
 from apps.booking.domain.saga import AWAITS_PAYMENT, KEEPS_SEATS, State
-from apps.booking.proof.watched import Taken
+
+Taken = dict[int, tuple[int, bool]]
+"""For each seat that isn't free: the number of the hold that has it, and whether it is sold."""
 
 COUNTED = "free + held + sold = capacity"
 ONCE = "no seat belongs to two holds"

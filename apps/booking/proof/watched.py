@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from apps.booking.domain.hold import HOLD_SECONDS, Hold
 from apps.booking.domain.house import Person
-from apps.booking.domain.saga import AWAITS_PAYMENT, State
+from apps.booking.domain.saga import AWAITS_PAYMENT, KEEPS_SEATS, State
 from apps.booking.domain.sale import Sale
 from apps.booking.objects.event import Event
 from apps.booking.objects.section import Section
+from apps.booking.proof.invariants import Taken, broken_seats
 from apps.booking.store import holds
 from runtime import DurableObject
 
-Taken = dict[int, tuple[int, bool]]
-"""For each seat that isn't free: the number of the hold that has it, and whether it is sold."""
+NOBODY = Person("", "")
 
 
 class WatchedEvent(Event):
@@ -29,9 +30,26 @@ class WatchedEvent(Event):
         """Return who has which seat."""
         return taken(self)
 
-    async def glance(self) -> tuple[list[Hold], Taken, str]:
-        """Return the holds that keep seats, who has which seat, and a letter for each seat."""
-        return holds.keeping(self._sql), taken(self), self._hall.seats.states()
+    async def glance(self) -> dict[str, str]:
+        """Return which invariants of seats don't hold, and why: read at one go, to be quick."""
+        keeping = ", ".join(f"'{state}'" for state in sorted(KEEPS_SEATS))
+        ledger = [
+            Hold(number, "", NOBODY, tuple(map(int, seats.split(","))), (), 0.0, State(state))
+            for number, seats, state in self._all(
+                f"SELECT json_array(number, seats, state) AS line FROM holds "
+                f"WHERE state IN ({keeping}) AND seats != ''"
+            )
+        ]
+        query = "SELECT json_array(number, hold, is_sold) AS line FROM seats ORDER BY number"
+        seats = self._all(query)
+        found = {number: (hold, bool(is_sold)) for number, hold, is_sold in seats if hold}
+        letters = "".join("f" if not hold else "s" if sold else "h" for _, hold, sold in seats)
+        return broken_seats(ledger, found, letters)
+
+    def _all(self, lines: str) -> list[Any]:
+        query = f"SELECT json_group_array(json(line)) AS found FROM ({lines})"
+        found: list[Any] = json.loads(str(self._sql.exec(query).one()["found"]))
+        return found
 
 
 class WatchedSection(Section):

@@ -137,11 +137,6 @@ def all_holds(sql: SqlStorage) -> list[Hold]:
     return _select(sql, "1 ORDER BY number").to_array()
 
 
-def keeping(sql: SqlStorage) -> list[Hold]:
-    """Return everything that keeps seats, sold or not."""
-    return _select(sql, f"state IN ({_KEEPING}) ORDER BY number").to_array()
-
-
 def unpaid(sql: SqlStorage, limit: int) -> list[Hold]:
     """Return what is held now, oldest first."""
     where = (
