@@ -94,14 +94,14 @@ class Match(DurableObject[Env]):
         Raises:
             Refused: If they can't.
         """
-        match = self._match()
-        if match.opened.opponent == "link" and not self._may_sit_down(who, key):
-            raise Refused("wrong-key", "only who was sent the link can sit down here")
-        player = await self._rated(Player(who, name), match.opened.game)
-        view = await self._change(
-            who, lambda match, moment: commands.seat_player(match, commands.Sit(player), moment)
-        )
-        return Admission(self._id, view.seat)
+        player = await self._rated(Player(who, name), self._match().opened.game)
+
+        def sit(match: State[Any, Any], moment: float) -> Events:
+            if not self._may_sit_down(who, key):
+                raise Refused("wrong-key", "only who was sent the link can sit down here")
+            return commands.seat_player(match, commands.Sit(player), moment)
+
+        return Admission(self._id, (await self._change(who, sit)).seat)
 
     async def move(self, who: str, ply: int, move: str, took: float | None = None) -> View:
         """Move. The same move again, and one that was made meanwhile, change nothing.
@@ -307,8 +307,12 @@ class Match(DurableObject[Env]):
 
     def _may_sit_down(self, who: str, key: str) -> bool:
         match = self._match()
-        is_known = match.seat_of(who) is not None or match.phase is not Phase.WAITING
-        return is_known or hmac.compare_digest(key.encode(), self._course.key.encode())
+        is_open = match.opened.opponent != "link" or match.phase is not Phase.WAITING
+        return (
+            is_open
+            or match.seat_of(who) is not None
+            or hmac.compare_digest(key.encode(), self._course.key.encode())
+        )
 
     # What it looks like.
 

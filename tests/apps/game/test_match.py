@@ -107,7 +107,8 @@ async def test_a_seat_is_for_whoever_has_the_link_and_nobody_after(table: Table)
     assert key
 
     assert (await table.look("eve")).key is None
-    assert (await table.refused(table.match.join("eve", "Eve", "guess"))).rule == "wrong-key"
+    guessed = await table.refused(table.match.join("eve", "Eve", "guess"))
+    assert (guessed.rule, guessed.view.phase) == ("wrong-key", "waiting")
     assert (await table.refused(table.match.join("ada", "Ada", key))).rule == "already-seated"
     first = await table.match.join("bob", "Bob", key)
     again = await table.match.join("bob", "Bob")
