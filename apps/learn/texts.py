@@ -34,6 +34,7 @@ def _markdown() -> MarkdownIt:
 
 def _code(code: str, language: str, file: str) -> str:
     title = f' data-file="{escape(file)}"' if file else ""
+    code = code.lstrip("\n")  # a change may begin with what is blank around it
     lines = _colored(code, _LEXERS.get(language)).split("\n")
     if language == "diff":
         lines = [_changed(line) for line in lines]
@@ -51,8 +52,10 @@ def _colored(code: str, lexer: str | None) -> str:
 
 def _changed(line: str) -> str:
     """Mark a line of a diff. Its first character may be in a span of its own."""
-    first = re.sub(r"<[^>]+>", "", line)[:1]
-    kind = {"+": "ins", "-": "del"}.get(first)
+    plain = re.sub(r"<[^>]+>", "", line)
+    if plain.startswith("@@"):
+        return "⋯"  # and further below
+    kind = {"+": "ins", "-": "del"}.get(plain[:1])
     return f"<{kind}>{line}</{kind}>" if kind else line
 
 
