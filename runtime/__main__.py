@@ -44,6 +44,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or half a backup would stay
     try:
         return int(arguments.run(arguments))
+    except BrokenPipeError:  # nobody reads on; what was done is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (DurableObjectError, OSError) as error:
         print(f"{arguments.failure}: {error}", file=sys.stderr)
     except (KeyboardInterrupt, EOFError):
