@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import lru_cache
+from operator import is_
 from traceback import TracebackException, format_exception
 from typing import Any, Final, Literal, Protocol
 from uuid import UUID
@@ -125,7 +126,10 @@ class _Walk:
         if kind is dict:
             return {copy_of(k, deeper): copy_of(v, deeper) for k, v in value.items()}
         if kind in (tuple, set, frozenset):
-            return kind([copy_of(item, deeper) for item in value])
+            items = [copy_of(item, deeper) for item in value]
+            if kind is not set and all(map(is_, items, value)):
+                return value  # neither can it change, nor what is in it
+            return kind(items)
         match _shape(kind):
             case "model":
                 return self._model(value, deeper)
