@@ -1,11 +1,8 @@
-// Asks for the open challenges only while somebody looks, and never while they press one of them.
-
-const open = () => document.getElementById("open");
+// Has the page ask for what is new only while somebody looks at it.
 
 document.addEventListener("htmx:before:request", (event) => {
-  if (event.target !== open()) return;
   if (document.hidden) event.preventDefault();
 });
 
-// A page that comes back shows how one's matches stood when it was left.
+// A page that comes back from the browser's memory shows how all stood when it was left.
 addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });

@@ -17,6 +17,12 @@ document.addEventListener("click", (event) => {
   slider.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
+// Where it has been moved before all this was there, or by the browser, which remembers.
+addEventListener("load", () => {
+  const slider = document.getElementById("ply");
+  if (slider.value !== slider.defaultValue) slider.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 document.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || event.target.closest("input, .cells")) return;

@@ -96,6 +96,19 @@ def test_a_clock_runs_on_from_what_is_pushed() -> None:
     )
 
 
+def test_somebody_who_is_gone_is_shown_to_be_so_and_may_be_claimed_from() -> None:
+    match = played("4", "4")
+    since = (None, NOW + 3)
+
+    soon = views.render("presence", seen(match, 0, NOW + 13, gone_since=since), "html")
+    late = views.render("presence", seen(match, 0, NOW + 33, gone_since=since), "html")
+
+    assert ">0:20</span></strong>" in soon
+    assert "Claim the win" not in soon
+    assert '<strong class="gone">gone</strong>' in late
+    assert "Claim the win" in late
+
+
 def test_a_fleet_is_suggested_to_whoever_has_to_place_one() -> None:
     match = played(game="battleship")
 

@@ -1,0 +1,381 @@
+"""Matches, as two players and somebody who watches see them, by mouse, keys, touch and forms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import Server
+from tests.browser.windows import AXE, OVERFLOW, UNREACHABLE, VIOLATIONS, WATCH_SHIFTS
+
+pytestmark = pytest.mark.browser
+
+DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 800}}
+PHONE: Final[dict[str, Any]] = {
+    "viewport": {"width": 390, "height": 844},
+    "color_scheme": "dark",
+    "has_touch": True,
+}
+SIZES: Final = {1280: 800, 390: 844, 320: 640}
+REFUSED: Final = ("status of 409", "status of 422")  # the browser complains of that, rightly
+
+FLEET: Final = "a1-a5 c1-c4 e1-e3 g1-g3 i1-i2"
+
+
+class Program:
+    """Somebody who plays as programs do."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def open(self, game: str, **changes: Any) -> str:
+        """Open a match, and return its id."""
+        wish = {"game": game, "clock": {"initial": 300}, "opponent": "anyone", "seat": 1}
+        answer = await self._client.post("", json=wish | changes)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def key(self, match: str) -> str:
+        """Return what lets somebody sit down opposite."""
+        return str((await self._client.get(f"/{match}")).json()["key"])
+
+    async def move(self, match: str, *moves: str) -> None:
+        """Make some moves, of which each is allowed."""
+        for move in moves:
+            ply = (await self._client.get(f"/{match}")).json()["ply"]
+            answer = await self._client.post(f"/{match}/moves", json={"ply": ply, "move": move})
+            assert answer.status_code == 200, answer.text
+
+
+@asynccontextmanager
+async def program(server: Server, name: str) -> AsyncIterator[Program]:
+    """A program with a name."""
+    async with httpx.AsyncClient(base_url=f"{server.url}/api") as client:
+        token = (await client.post("/identity", json={"name": name})).json()["token"]
+        client.base_url = httpx.URL(f"{server.url}/api/game/matches")
+        client.headers["authorization"] = f"Bearer {token}"
+        yield Program(client)
+
+
+class Window:
+    """Somebody's window on matches, with whatever the browser complained about."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self._server = server
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda line: self._complain(line.type, line.text))
+
+    def _complain(self, kind: str, text: str) -> None:
+        if kind == "error" and not any(sign in text for sign in (*UNREACHABLE, *REFUSED)):
+            self.complaints.append(text)
+
+    # What somebody does.
+
+    async def go(self, path: str) -> None:
+        await self.page.goto(self._server.url + path)
+
+    async def say_name(self, name: str) -> None:
+        await self.page.get_by_label("name").fill(name)
+        await self.page.get_by_role("button", name="Go on").click()
+
+    async def open(self, game: str, clock: str, opponent: str) -> None:
+        """Open a match, and wait until its page is connected."""
+        await self.go("/game")
+        for choice in (game, clock, opponent):
+            await self.page.get_by_label(choice).check()
+        await self.page.get_by_role("button", name="Play", exact=True).click()
+        await self.is_connected()
+
+    async def sit_down(self, path: str) -> None:
+        await self.go(path)
+        await self.page.get_by_role("button", name="Sit down and play").click()
+        await self.is_connected()
+
+    async def press(self, button: str) -> None:
+        await self.page.get_by_role("button", name=button, exact=True).click()
+
+    async def move(self, move: str) -> None:
+        """Press a cell, and wait until the move has been made."""
+        ply = await self.match.get_attribute("data-ply")
+        await self.page.locator(f'.cells button[value="{move}"]').last.click()
+        await expect(self.match).not_to_have_attribute("data-ply", str(ply))
+
+    async def move_by_keys(self, *keys: str) -> None:
+        """Go on from where Tab leads to on the board, and wait until the move has been made."""
+        ply = await self.match.get_attribute("data-ply")
+        await self.page.locator(".cells button[tabindex='0']").first.focus()
+        for key in (*keys, "Enter"):
+            await self.page.keyboard.press(key)
+        await expect(self.match).not_to_have_attribute("data-ply", str(ply))
+
+    # What they see.
+
+    @property
+    def match(self) -> Locator:
+        return self.page.locator("#match")
+
+    @property
+    def status(self) -> Locator:
+        return self.page.locator("#status")
+
+    def plate(self, name: str) -> Locator:
+        return self.page.locator(".plate", has_text=name)
+
+    async def is_connected(self) -> None:
+        await expect(self.page.locator("body")).to_have_attribute("data-connection", "open")
+
+    async def is_fine(self, artefacts: Path, name: str) -> None:
+        """Leave pictures in each size, and assert that everybody can use all of it."""
+        size = self.page.viewport_size
+        assert size is not None
+        for width, height in SIZES.items():
+            scheme: Any = "dark" if width == 390 else "light"
+            await self.page.set_viewport_size({"width": width, "height": height})
+            await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            if width != 320:  # the same as on a larger phone
+                await self.page.evaluate(AXE)
+                assert await self.page.evaluate(VIOLATIONS) == [], (name, width)
+            assert await self.page.evaluate(OVERFLOW) <= 0, (name, width)
+            await self.page.screenshot(
+                path=artefacts / f"game-{name}-{width}-{scheme}.png", full_page=width < 1280
+            )
+        await self.page.set_viewport_size(size)
+
+
+async def open_window(browser: Browser, server: Server, **options: Any) -> Window:
+    """Open a window with cookies of its own, of somebody without a name."""
+    context = await browser.new_context(**(DESKTOP | options))
+    await context.add_init_script(WATCH_SHIFTS)
+    return Window(await context.new_page(), server)
+
+
+async def enter(browser: Browser, server: Server, name: str, **options: Any) -> Window:
+    """Open a window of somebody with that name, in the lobby."""
+    window = await open_window(browser, server, **options)
+    await window.go("/game")
+    await window.say_name(name)
+    return window
+
+
+async def test_two_people_play_by_link_while_somebody_watches(
+    browser: Browser, server: Server, artefacts: Path
+) -> None:
+    ada = await enter(browser, server, "Ada")
+    bob = await open_window(browser, server, **PHONE)
+    eve = await open_window(browser, server)
+    async with program(server, "Carl") as carl:
+        await carl.open("reversi")
+    await expect(ada.page.locator("#open")).to_contain_text("Carl")  # without being loaded anew
+    await ada.is_fine(artefacts, "lobby")
+
+    await ada.open("Connect Four", "5 + 0", "A friend, by link")
+    await expect(ada.status).to_contain_text("Waiting for an opponent")
+    link = await ada.page.locator(".invitation a").get_attribute("href")
+    assert link is not None
+    await bob.go(link)
+    await bob.say_name("Bob")
+    await bob.press("Sit down and play")
+    await bob.is_connected()
+    await eve.go(link.partition("?")[0])
+    await expect(ada.page.locator("#watching")).to_have_text("1 watching")
+
+    is_ada_first = await ada.match.get_attribute("data-seat") == "0"
+    first, second = (ada, bob) if is_ada_first else (bob, ada)
+    names = ("Ada", "Bob") if is_ada_first else ("Bob", "Ada")
+    await expect(first.status).to_contain_text("Your move")
+    await expect(second.plate(names[0])).to_contain_text("to move")
+    await ada.page.evaluate("window.shift = 0")
+    await first.move_by_keys("ArrowRight", "ArrowRight", "ArrowRight")
+    await expect(eve.status).to_have_text(f"{names[1]} to move {names[0]}: 4")
+    await expect(eve.page.get_by_role("gridcell", name="column 4, row 1, red")).to_be_attached()
+    await second.move("5")
+    assert await first.page.evaluate("document.activeElement.ariaLabel.slice(0, 8)") == "column 4"
+    assert await ada.page.evaluate("window.shift") == 0
+
+    await first.page.get_by_label("Type a move").fill("9")
+    await first.press("Move")
+    await expect(first.page.locator("#notice")).to_have_text("a move is a column, 1 to 7")
+    await first.press("Offer a draw")
+    await second.press("Decline")
+    await expect(first.page.locator(".offer")).to_have_count(0)
+    await second.press("Ask to take back")
+    await first.press("Accept")
+    await expect(second.status).to_contain_text("Your move")
+    await second.move("5")
+    await first.move("4")
+    await second.move("5")
+    await first.move("4")
+    await second.move("3")
+    await first.is_fine(artefacts, "connect-four")
+    await first.move("4")
+
+    await expect(first.status).to_contain_text("You won: four in a row")
+    await expect(second.status).to_contain_text(f"{names[0]} won: four in a row")
+    await expect(eve.status).to_contain_text(f"{names[0]} won: four in a row")
+    await first.is_fine(artefacts, "won")
+    await first.press("Ask for a rematch")
+    await second.press("Accept")
+    await first.page.wait_for_url(lambda url: link.partition("?")[0] not in url)
+    await expect(first.match).to_have_attribute("data-seat", "1")
+    await expect(eve.page.get_by_role("link", name="Go to the rematch")).to_be_visible()
+    await second.is_connected()
+    await second.press("Call it off")
+    await expect(first.status).to_contain_text("No result")
+    assert ada.complaints == bob.complaints == eve.complaints == []
+
+
+async def test_a_match_is_looked_back_on_with_and_without_javascript(
+    browser: Browser, server: Server, artefacts: Path
+) -> None:
+    ada = await enter(browser, server, "Ada")
+    async with program(server, "Bob") as bob:
+        match = await bob.open("reversi", clock={"days": 3})
+        await ada.page.get_by_role("button", name="Play against Bob").click()
+        await ada.is_connected()
+        await ada.press("Sound")
+        await ada.page.reload()
+        await expect(ada.page.get_by_role("button", name="Sound", pressed=True)).to_be_visible()
+        await ada.move("d3")
+        await bob.move(match, "c3")
+        await expect(ada.status).to_contain_text("Bob: c3")
+        await ada.is_fine(artefacts, "reversi")
+        await ada.move("c4")
+
+    await ada.page.get_by_role("link", name="Look back, move by move").click()
+    await expect(ada.status).to_contain_text("After move 3 of 3")
+    await ada.page.get_by_label("Move", exact=True).press("ArrowLeft")
+    await expect(ada.status).to_contain_text("After move 2 of 3")
+    await expect(ada.page).to_have_url(f"{server.url}/game/{match}?ply=2")
+    await ada.page.get_by_role("link", name="One move back").click()
+    await expect(ada.page.get_by_role("gridcell", name="c3, empty")).to_be_attached()
+    await ada.is_fine(artefacts, "replay")
+    await ada.go("/game")
+    await expect(ada.page.locator("#running")).to_contain_text("Waiting for Bob")
+    await ada.is_fine(artefacts, "lobby-running")
+
+    eve = await open_window(browser, server, java_script_enabled=False)
+    await eve.go(f"/game/{match}?ply=2")
+    await expect(eve.page.get_by_role("gridcell", name="c3, white")).to_be_attached()
+    await eve.page.get_by_role("link", name="One move on").click()
+    await expect(eve.status).to_contain_text("After move 3 of 3")
+    assert ada.complaints == []
+
+
+async def test_a_fleet_is_placed_by_keys_and_by_hand_while_a_clock_elsewhere_runs_out(
+    browser: Browser, server: Server, artefacts: Path
+) -> None:
+    ada = await enter(browser, server, "Ada")
+    bob = await enter(browser, server, "Bob", **PHONE)
+    eve = await open_window(browser, server)
+    async with program(server, "Carl") as carl:
+        match = await carl.open("connect-four", clock={"initial": 10}, opponent="link")
+        await bob.sit_down(f"/game/{match}?key={await carl.key(match)}")
+        await expect(bob.plate("Bob")).to_contain_text("begins within")
+        await bob.move("1")
+        await carl.move(match, "1")
+    await ada.open("Battleship", "10 + 5", "Dormouse, a bot")
+    fleet = ada.page.get_by_label("Your fleet")
+    await fleet.fill(FLEET)
+    await fleet.press("Tab")
+    await expect(cell(ada, "a3")).to_have_accessible_name("a3, ship of 5")
+
+    await cell(ada, "i1").focus()
+    await ada.page.keyboard.press("Enter")
+    await expect(cell(ada, "i1")).to_have_accessible_name("i1, ship of 2, picked up")
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        await ada.page.keyboard.press(key)
+    await expect(fleet).to_have_value(FLEET.replace("i1-i2", "j2-j3"))
+    await cell(ada, "j2").click()
+    await expect(fleet).to_have_value(FLEET.replace("i1-i2", "i2-j2"))
+    await cell(ada, "c1").hover()
+    await ada.page.mouse.down()
+    await cell(ada, "c5").hover()
+    await ada.page.mouse.up()
+    await expect(fleet).to_have_value("a1-a5 c5-c8 e1-e3 g1-g3 i2-j2")
+    await ada.is_fine(artefacts, "fleet")
+    await ada.press("Place the fleet")
+    await expect(bob.page.locator(".plate[data-you] .clock.low")).to_be_visible()
+    await bob.page.screenshot(path=artefacts / "game-low-time.png")
+
+    await expect(ada.page.get_by_role("grid")).to_have_count(2)
+    await expect(cell(ada, "c8")).to_have_accessible_name(re.compile("c8, (ship|hit)"))
+    await expect(ada.status).to_contain_text("Your move")
+    await ada.move("e5")
+    await expect(ada.page.locator("#turns")).to_contain_text("e5")
+    await expect(ada.status).to_contain_text("Your move")
+    await eve.go(ada.page.url.removeprefix(server.url))
+    await eve.is_connected()
+    assert "ship" not in await eve.page.locator(".boards").inner_html()
+    await ada.is_fine(artefacts, "battleship")
+    await ada.press("Resign")
+    await ada.press("Keep playing")
+    await ada.press("Resign")
+    await ada.press("Yes, resign")
+    await expect(ada.status).to_contain_text("Dormouse won")
+    await expect(bob.status).to_contain_text("Carl won: red ran out of time")
+    await expect(bob.page.locator("#heard")).to_have_text("2 seconds left")
+    assert ada.complaints == bob.complaints == eve.complaints == []
+
+
+async def test_everything_works_by_plain_forms(browser: Browser, server: Server) -> None:
+    ada = await enter(browser, server, "Ada", java_script_enabled=False)
+    page = ada.page
+    async with program(server, "Bob") as bob:
+        match = await bob.open("connect-four", opponent="link", seat=1)
+        await page.goto(f"{server.url}/game/{match}")
+        await ada.press("Sit down and play")
+        await expect(page.locator("#notice")).to_contain_text("only who was sent the link")
+        match = await bob.open("connect-four")
+        await ada.go("/game")
+        await page.get_by_role("button", name="Play against Bob").click()
+        await page.locator('.cells button[value="4"]').last.click()
+        await expect(ada.status).to_have_text("Waiting for Bob You: 4")
+        await bob.move(match, "4")
+        await page.reload()
+        await page.get_by_label("Type a move").fill("8")
+        await ada.press("Move")
+        await expect(page.locator("#notice")).to_have_text("a move is a column, 1 to 7")
+        await page.get_by_label("Type a move").fill("5")
+        await ada.press("Move")
+        await expect(ada.status).to_have_text("Waiting for Bob You: 5")
+        await ada.press("Offer a draw")
+        await ada.press("Never mind")
+        await ada.press("Resign")
+        await ada.press("Yes, resign")
+        await expect(ada.status).to_contain_text("Bob won: red resigned")
+
+
+async def test_a_seat_is_kept_when_the_server_is_killed(browser: Browser, server: Server) -> None:
+    ada = await enter(browser, server, "Ada")
+    async with program(server, "Carl") as carl:
+        match = await carl.open("connect-four", opponent="link")
+        await ada.sit_down(f"/game/{match}?key={await carl.key(match)}")
+        await ada.move("1")
+        await carl.move(match, "1")
+        await expect(ada.page.locator(".plate[data-you] .clock")).to_have_text("4:57")
+
+    server.kill()
+    await expect(ada.page.get_by_text("Reconnecting…", exact=True)).to_be_visible()
+    await ada.page.locator('.cells button[value="2"]').last.click()
+    await expect(ada.page.locator("#notice")).to_contain_text("No connection")
+    await server.start()
+    await ada.is_connected()
+    await ada.move("2")
+    await expect(ada.status).to_contain_text("Waiting for Carl")
+
+    assert ada.complaints == []
+
+
+def cell(window: Window, name: str) -> Locator:
+    """Return a cell of somebody's own waters."""
+    column, row = "abcdefghij".index(name[0]), int(name[1:]) - 1
+    return window.page.locator(".board:last-child .cells button").nth(row * 10 + column)
