@@ -240,7 +240,9 @@ def _copy_journal(source: Path, target: Path) -> None:
 class _NodeWithoutObjects(Runtime[Any]):
     """Starts in a folder, whatever has happened there, and is to stop again."""
 
-    async def _class_keys(self, objects: Path) -> dict[str, str]:
+    async def _class_keys(
+        self, objects: Path, known: dict[str, str], applied: list[str]
+    ) -> dict[str, str]:
         return {}  # which classes there are is up to the node that will work there
 
 
