@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 
 from apps.game.domain.timeouts import CLAIM_SECONDS, GONE_SECONDS
@@ -81,14 +80,16 @@ class Watchers:
         moment = self._now()
         absences = [gone for gone in store.gone_since(self._ctx.storage.sql) if gone is not None]
         steps = [gone + step for gone in absences for step in (GONE_SECONDS, CLAIM_SECONDS)]
-        later = [step for step in steps if step > moment]
-        if later:
-            await self._ctx.storage.set_alarm(min(later), name=ALARM)
+        if later := [step for step in steps if step > moment]:
+            await self._ring_by(min(later))
 
     async def _soon(self) -> None:
+        await self._ring_by(self._now() + COUNT_SECONDS)
+
+    async def _ring_by(self, moment: float) -> None:
         due = await self._ctx.storage.get_alarm(name=ALARM)
-        if due is None or due > self._now() + COUNT_SECONDS:
-            await self._ctx.storage.set_alarm(timedelta(seconds=COUNT_SECONDS), name=ALARM)
+        if due is None or due > moment:
+            await self._ctx.storage.set_alarm(moment, name=ALARM)
 
     def _sockets(self, seat: int | None) -> list[WebSocket]:
         found = [ws for format in FORMATS for ws in self._ctx.get_web_sockets(_tag(seat, format))]

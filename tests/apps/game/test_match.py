@@ -214,6 +214,8 @@ async def test_people_who_watch_are_counted_soon_and_together(
     await table.open()
     ada = await table.enter("ada", "?as=json")
     watchers = [await table.enter(who) for who in ("eve", "eve", "", "")]
+    bob = await table.enter("bob")
+    await bob.leave()
     pushed(ada)
 
     await runtime.clock.advance(2)
