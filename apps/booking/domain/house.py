@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from apps.booking.domain.refusals import NotYours, Unfit
+from apps.booking.domain.refusals import Conflict, NotYours, Unfit
 
 MAX_SLUG: Final = 40  # characters
 MAX_TITLE: Final = 80
@@ -115,6 +115,17 @@ class House:
             if row < self.rows and place < self.seats_per_row:
                 return row * self.seats_per_row + place
         raise Unfit(f"there is no seat {name[:20]!r}")
+
+    def must_be_on_sale(self, now: float) -> None:
+        """Let pass while seats are sold.
+
+        Raises:
+            Conflict: If sales are closed, or the event has begun.
+        """
+        if not self.is_open:
+            raise Conflict("sales are closed")
+        if now >= self.starts_at:
+            raise Conflict("the event has begun")
 
     def must_be_run_by(self, person: Person) -> None:
         """Let only organisers pass.

@@ -46,8 +46,8 @@ class Customer(DurableObject[Env]):
         found = await asyncio.gather(*(event.orders_of(person_id) for event in events))
         return [OrderSeen(sale, way_of(sale.state)) for sales in found for sale in sales]
 
-    async def make_event(self, slug: str) -> None:
-        """Note an event that this person makes.
+    async def may_make_an_event(self) -> None:
+        """Let people pass who may make one more event.
 
         Raises:
             Conflict: If they have made as many as anybody may.
@@ -55,6 +55,9 @@ class Customer(DurableObject[Env]):
         count = self._sql.exec("SELECT count(*) AS n FROM events").one()["n"]
         if count >= MAX_EVENTS:
             raise Conflict(f"nobody makes more than {MAX_EVENTS} events")
+
+    async def has_made(self, slug: str) -> None:
+        """Note an event that this person has made."""
         self._sql.exec("INSERT OR IGNORE INTO events (slug) VALUES (?)", slug)
 
     async def events(self) -> list[str]:

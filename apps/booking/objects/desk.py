@@ -75,8 +75,7 @@ class Desk:
         if house.per_second:
             await self._env.queues.get_by_name(house.slug).must_be_in(person.id)
             now, house = await self.tidy(), self._hall.house
-        if not house.is_open:
-            raise Conflict("sales are closed")
+        house.must_be_on_sale(now)
         wanted = self._hall.wanted(names) if names else ()
         rules.check_count(len(wanted) or best)
         seats = () if self._hall.is_sharded else self._hall.choose(wanted, best)

@@ -140,8 +140,7 @@ class Event(DurableObject[Env]):
         house = self._hall.house
         if self._hall.is_sharded:
             raise Conflict("an event of this size has no waiting list")
-        if not house.is_open:
-            raise Conflict("sales are closed")
+        house.must_be_on_sale(now)
         if seating.best(self._hall.seats.free, house.seats_per_row, count):
             raise Conflict("there are seats; there is no need to wait")
         waiting_list.join(self._sql, person, count)

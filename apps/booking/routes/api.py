@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from apps.booking.domain.hold import Reference
 from apps.booking.domain.payment import sold_by
-from apps.booking.domain.refusals import Conflict, Declined, NotFound, Refusal
+from apps.booking.domain.refusals import Declined, NotFound, Refusal
 from apps.booking.domain.saga import AWAITS_PAYMENT
 from apps.booking.domain.sale import Paid
 from apps.booking.events.asked import (
@@ -43,7 +43,7 @@ from apps.booking.routes.given import (
     person,
     provide_slug,
 )
-from apps.booking.routes.making import new_house
+from apps.booking.routes.making import new_house, open_event
 from apps.booking.routes.problems import answer, problems
 from apps.identity import needs_guest
 
@@ -73,11 +73,8 @@ async def create_event(
 ) -> EventSeen:
     """Make an event, which is yours then."""
     house = new_house(data, person(request))
-    await customers.get_by_name(house.owner.id).make_event(house.slug)
-    event = events.get_by_name(house.slug)
-    if not await event.open(house):
-        raise Conflict(f"there is an event called {house.slug!r} already")
-    return EventSeen.of(*await event.plan())
+    await open_event(house, events, customers)
+    return EventSeen.of(*await events.get_by_name(house.slug).plan())
 
 
 @get("/api/booking/events/{event:str}", **OPEN, responses=problems(404))

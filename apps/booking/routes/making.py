@@ -6,11 +6,15 @@ from litestar import get, patch, post
 from litestar.params import JSONBody
 
 from apps.booking.domain.house import House, Person, Tier, section_rows
+from apps.booking.domain.refusals import Conflict
 from apps.booking.events.asked import ChangeEvent, NewEvent, NewVoucher
 from apps.booking.events.told import EntrySeen, EventSeen, HoldSeen, VoucherSeen
+from apps.booking.objects.customer import Customer
+from apps.booking.objects.event import Event
 from apps.booking.routes.given import Events, KnownRequest, Slug, person
 from apps.booking.routes.problems import problems
 from apps.identity import needs_guest
+from runtime import DurableObjectNamespace
 
 KNOWN: dict[str, Any] = {
     "guards": [needs_guest],
@@ -68,6 +72,21 @@ def new_house(wanted: NewEvent, owner: Person) -> House:
         tiers=(Tier("Standard", 0, wanted.rows - 1, wanted.price),),
         section_rows=section_rows(wanted.rows, wanted.seats_per_row),
     )
+
+
+async def open_event(
+    house: House, events: DurableObjectNamespace[Event], customers: DurableObjectNamespace[Customer]
+) -> None:
+    """Make an event.
+
+    Raises:
+        Conflict: If there is one of that name, or its owner has made too many.
+    """
+    owner = customers.get_by_name(house.owner.id)
+    await owner.may_make_an_event()
+    if not await events.get_by_name(house.slug).open(house):
+        raise Conflict(f"there is an event called {house.slug!r} already")
+    await owner.has_made(house.slug)
 
 
 def changes_of(wanted: ChangeEvent) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from litestar.response import Redirect, Response, Template
 from pydantic import ValidationError
 
 from apps.booking import views
-from apps.booking.domain.refusals import Conflict, Refusal
+from apps.booking.domain.refusals import Refusal
 from apps.booking.events.asked import ChangeEvent, NewEvent, NewVoucher
 from apps.booking.routes.forms import FORM, HERE, sentence, status
 from apps.booking.routes.given import Customers, Events, GuestRequest, KnownRequest, Slug, person
-from apps.booking.routes.making import changes_of, new_house
+from apps.booking.routes.making import changes_of, new_house, open_event
 from apps.welcome import ask_name
 
 
@@ -32,9 +32,7 @@ async def make_event(request: KnownRequest, events: Events, customers: Customers
     try:
         wanted = NewEvent.model_validate_strings(_typed(form))
         house = new_house(wanted, person(request))
-        await customers.get_by_name(house.owner.id).make_event(house.slug)
-        if not await events.get_by_name(house.slug).open(house):
-            raise Conflict("there is an event with this address already")
+        await open_event(house, events, customers)
     except (ValidationError, Refusal) as refusal:
         context = {"guest": request.user, "form": form, "notice": sentence(refusal)}
         return Template("booking/new.html", context=context, status_code=status(refusal))

@@ -17,7 +17,7 @@ from apps.booking.objects.event import Event as NewEvent
 from apps.booking.store import schema
 from runtime import DurableObject
 from runtime.testing import ClientSocket, HandshakeRefused, TestRuntime
-from tests.apps.booking.conftest import ADA, BOB, EVE, OWNER, house, ref
+from tests.apps.booking.conftest import ADA, BOB, DAY, EVE, OWNER, house, ref
 from tests.apps.booking.test_holds import tally
 
 # Organisers.
@@ -51,6 +51,15 @@ async def test_when_sales_are_closed_what_is_held_can_still_be_paid(event: NewEv
         await event.wait(BOB, 1)
 
     assert (await event.confirm(ADA, ref(sale), "", Card.GOOD, None)).sale.paid_at
+
+
+async def test_nothing_is_sold_once_the_event_has_begun(
+    runtime: TestRuntime[Any], event: NewEvent
+) -> None:
+    await runtime.clock.advance(30 * DAY)
+
+    with pytest.raises(Conflict, match="the event has begun"):
+        await event.hold(ADA, ("A1",), 0)
 
 
 async def test_an_organiser_sees_who_holds_what_and_releases_it(event: NewEvent) -> None:
