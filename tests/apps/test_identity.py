@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from pydantic import ValidationError
 
-from apps.identity import Guest, NewGuest, Tokens, new_guest
+from apps.identity import LIFETIME_SECONDS, Guest, NewGuest, Tokens, new_guest
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,21 @@ def test_a_name_is_kept_without_needless_blanks(text: str, name: str) -> None:
 def test_a_name_that_cant_be_read_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         NewGuest(name=text)
+
+
+class LongAgo(TimestampSigner):
+    """Signs with a date of more than a year ago."""
+
+    def get_timestamp(self) -> int:
+        return super().get_timestamp() - LIFETIME_SECONDS - 60
+
+
+def test_a_token_that_is_too_old_is_none_the_second_time_either() -> None:
+    secret = b"s" * 32
+    old = URLSafeTimedSerializer(secret, salt="guest", signer=LongAgo).dumps(["1", "Ada"])
+    tokens = Tokens(secret)
+
+    assert [tokens.read(str(old)) for _ in range(2)] == [None, None]
 
 
 def test_a_token_proves_who_its_holder_is() -> None:
