@@ -210,7 +210,8 @@ def time_words(control: Control) -> str:
     if control.days is not None:
         return f"{control.days} day{'' if control.days == 1 else 's'} a move"
     minutes = control.initial / 60
-    return f"{minutes:g} + {control.increment:g}"
+    initial = f"{minutes:g}" if minutes % 0.5 == 0 else f"{control.initial:g} s"
+    return f"{initial} + {control.increment:g}"
 
 
 def _status(view: View) -> str:

@@ -192,12 +192,13 @@ async def test_two_people_play_by_link_while_somebody_watches(
     first, second = (ada, bob) if is_ada_first else (bob, ada)
     names = ("Ada", "Bob") if is_ada_first else ("Bob", "Ada")
     await expect(first.status).to_contain_text("Your move")
-    await expect(second.plate(names[0])).to_contain_text("to move")
+    await expect(second.plate(names[0])).to_contain_text("moves within")
     await ada.page.evaluate("window.shift = 0")
     await first.move_by_keys("ArrowRight", "ArrowRight", "ArrowRight")
     await expect(eve.status).to_have_text(f"{names[1]} to move {names[0]}: 4")
     await expect(eve.page.get_by_role("gridcell", name="column 4, row 1, red")).to_be_attached()
     await second.move("5")
+    await expect(second.plate(names[0])).to_contain_text("to move")
     assert await first.page.evaluate("document.activeElement.ariaLabel.slice(0, 8)") == "column 4"
     assert await ada.page.evaluate("window.shift") == 0
 
@@ -279,7 +280,7 @@ async def test_a_fleet_is_placed_by_keys_and_by_hand_while_a_clock_elsewhere_run
     async with program(server, "Carl") as carl:
         match = await carl.open("connect-four", clock={"initial": 10}, opponent="link")
         await bob.sit_down(f"/game/{match}?key={await carl.key(match)}")
-        await expect(bob.plate("Bob")).to_contain_text("begins within")
+        await expect(bob.plate("Bob")).to_contain_text("moves within")
         await bob.move("1")
         await carl.move(match, "1")
     await ada.open("Battleship", "10 + 5", "Dormouse, a bot")

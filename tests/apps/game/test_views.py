@@ -132,3 +132,17 @@ def test_names_and_words_are_escaped() -> None:
 
     assert "&lt;b&gt;Eve" in push
     assert "<b>Eve" not in push
+
+
+@pytest.mark.parametrize(
+    ("control", "shown"),
+    [
+        (Control(300.0), "5 + 0"),
+        (Control(90.0, 2.0), "1.5 + 2"),
+        (Control(10.0, 1.0), "10 s + 1"),
+        (Control(0.0, days=1), "1 day a move"),
+        (Control(0.0, days=3), "3 days a move"),
+    ],
+)
+def test_how_much_time_there_is_is_said_in_minutes_and_days(control: Control, shown: str) -> None:
+    assert views.time_words(control) == shown
