@@ -82,7 +82,7 @@ class MortalRuntime(Runtime[EnvT]):
         self._crashed: list[asyncio.Future[None]] = []
         self._reopening: asyncio.Task[None] | None = None
         self._held_back: list[Call] = []
-        self._is_down = False  # for good: it couldn't start again
+        self._is_down = False  # it couldn't start
         try:
             settings = _settings(folder, config)
             super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
@@ -226,7 +226,7 @@ class MortalRuntime(Runtime[EnvT]):
         self.host.bury()
         failure = None
         try:
-            await self._open_again()
+            await self._open()
         except Exception as error:
             failure = error
             self.host.die()
@@ -241,9 +241,9 @@ class MortalRuntime(Runtime[EnvT]):
                 if not crash.done():
                     _end(crash, failure)
 
-    async def _open_again(self) -> None:
+    async def _open(self) -> None:
         self._is_down = True
-        await self._open()
+        await super()._open()
         self._is_down = False
 
     def _hold_back(self, call: Call) -> None:
@@ -261,7 +261,7 @@ class MortalRuntime(Runtime[EnvT]):
         await self.host.drain(PATIENCE_SECONDS)
         await self._close()
         await self.clock.advance(after)
-        await self._open_again()
+        await self._open()
         await self.settle()
 
     # Time.

@@ -102,9 +102,14 @@ class Threads:
             timer.cancel()
 
     def _hear(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
-        handle = self._real(callback, *args, context=context)
-        self._real(self._tell)
-        return handle
+        # All at once: after a callback that ends everything, there may be no loop any more.
+        return self._real(self._call, callback, args, context=context)
+
+    def _call(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        try:
+            callback(*args)
+        finally:
+            self._tell()
 
     def _tell(self) -> None:
         for heard in self._waiting:
