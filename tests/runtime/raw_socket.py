@@ -15,7 +15,7 @@ CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
 
-PATIENCE: Final = 20  # seconds for what should come at once, on a busy machine
+PATIENCE: Final = 60  # seconds for what should come at once, on a busy machine
 
 _MASK: Final = b"\x9c\x01\xf7\x5a"
 

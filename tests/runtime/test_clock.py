@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runtime.clock import DueQueue, ManualClock, SystemClock, moment
 
 SOON = 0.01  # seconds; what the tests of the machine's clock really wait for
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 bounded = settings(max_examples=40, derandomize=True, database=None, deadline=None)
 

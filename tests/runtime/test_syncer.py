@@ -12,7 +12,7 @@ from runtime.syncer import THREADS, Syncer
 
 pytestmark = pytest.mark.usefixtures("debug_mode")
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture
