@@ -129,6 +129,8 @@ class Rushing(Scenario):
         for _ in range(3):  # by then all has expired, was found out, and was told
             await client.sleep(1200)
             await event.plan()
+        _, broken = await event.watched()
+        _nothing_in(broken)
         ledger = await event.ledger()
         _, states = await event.plan()
         check_seats(ledger, await self._seats(client), states)

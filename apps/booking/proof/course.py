@@ -15,7 +15,7 @@ from apps.booking.domain.house import House, Person, Tier
 from apps.booking.domain.payment import Card
 from apps.booking.domain.refusals import Refusal
 from apps.booking.domain.saga import State
-from apps.booking.proof.invariants import ALL, KEPT, OF_SEATS, broken_money, broken_seats
+from apps.booking.proof.invariants import ALL, KEPT, broken_money, broken_seats
 from apps.booking.proof.watched import ForgetfulEvent, HastyEvent, WatchedEvent
 from runtime import errors
 from runtime.testing import Point, TestRuntime
@@ -74,6 +74,7 @@ class Run:
     ) -> None:
         self.course = Course(seed, variant)
         self._buyers = buyers
+        self._looks = 0
         self._random = Random(f"{seed}")
         self._report = report
         self._promised: dict[int, Reference] = {}
@@ -115,15 +116,12 @@ class Run:
         event = _event(runtime)
         try:
             sale = await _again(lambda: event.hold(person, () if best else names, best))
-            await self._glance(event)
             if sale is None or random.random() < 0.1:  # closes the page, and says nothing
                 return
             reference, card = Reference.read(sale.id), random.choice(CARDS)
             paid = await _again(lambda: event.confirm(person, reference, "key", card, None))
         except Refusal:
             return
-        finally:
-            await self._glance(event)
         if paid is not None and not paid.declined and paid.sale.state is State.CONFIRMED:
             self._promised[reference.number] = reference
 
@@ -134,13 +132,6 @@ class Run:
                 await _event(runtime).change(Person("owner", "Owner"), {"title": "Again"})
         await crash
         self.course.crashes += 1
-
-    async def _glance(self, event: WatchedEvent) -> None:
-        """Look at the seats: after every answer, whatever else is under way."""
-        found = await _again(event.glance)
-        if found is not None:
-            self.course.broken = found | self.course.broken
-            self.course.checks += OF_SEATS
 
     async def _look(self, runtime: TestRuntime[Any], *, is_final: bool) -> None:
         """Look at the books, and report."""
@@ -154,11 +145,13 @@ class Run:
         if lost := [number for number in self._promised if number not in sold]:
             broken[KEPT] = f"order {lost[0]} was confirmed, and isn't there"
         course = self.course
-        course.broken = broken | course.broken  # what was found first stays
+        seen, found = await event.watched()
+        course.broken = found | broken | course.broken  # what was found first stays
         course.free, course.held, course.sold = map(states.count, "fhs")
         kept = (charge for charge in charges if charge.state == "succeeded")
         course.payments = sum(charge.amount > charge.refunded for charge in kept)
-        course.checks += len(ALL)
+        self._looks += len(ALL)
+        course.checks = seen + self._looks
         self._report(course)
 
 
