@@ -24,7 +24,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from runtime.litestar import DurableObjectsPlugin
 from tests.servers import TRANSPORTS, serving
 from tests.tutorials.printed import check_printed
-from tutorials.steps import Command, Step, tutorials
+from tutorials.steps import Command, Step, Tutorial, tutorials
 
 pytestmark = pytest.mark.browser
 
@@ -172,13 +172,14 @@ def imported(folder: Path) -> Iterator[Any]:
                 del sys.modules[name]
 
 
+@pytest.mark.parametrize("tutorial", tutorials(), ids=lambda each: each.folder.name)
 async def test_each_step_shows_in_the_browser_what_its_text_says(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tutorial: Tutorial, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)  # where the steps find htmx
-    for step in [step for tutorial in tutorials() for step in tutorial.steps if step.seen]:
-        folder = tmp_path / step.folder.parent.name / step.folder.name
-        folder.mkdir(parents=True)
+    for step in [step for step in tutorial.steps if step.seen]:
+        folder = tmp_path / step.folder.name
+        folder.mkdir()
         monkeypatch.setenv("RUNTIME_DATA", str(folder / "try" / "data"))
         context = await browser.new_context()
         try:
