@@ -93,6 +93,11 @@ class Event(DurableObject[Env]):
         now = await self._desk.tidy()
         return self._desk.sale(self._desk.own(person, reference), now)
 
+    async def held_by(self, person: Person) -> list[Sale]:
+        """Return what somebody holds and hasn't paid, oldest first."""
+        now = await self._desk.tidy()
+        return [self._desk.sale(hold, now) for hold in holds.held_by(self._sql, person.id)]
+
     async def extend(self, person: Person, reference: Reference) -> Sale:
         """Give somebody more time, once."""
         return await self._desk.extend(person, reference)

@@ -45,15 +45,15 @@ class Hall:
         Raises:
             NotFound: If there is no such event.
         """
-        if self._house is None:
-            self._house = houses.find(self._ctx.storage.sql)
-        if self._house is None:
+        if not self.exists or self._house is None:
             raise NotFound("there is no such event")
         return self._house
 
     @property
     def exists(self) -> bool:
-        return self._house is not None or houses.find(self._ctx.storage.sql) is not None
+        if self._house is None:
+            self._house = houses.find(self._ctx.storage.sql)
+        return self._house is not None
 
     def open(self, house: House) -> None:
         """Keep a new event."""

@@ -98,6 +98,13 @@ async def hold_seats(
     return told(HoldSeen.of(sale), 201)
 
 
+@get("/api/booking/events/{event:str}/mine", **KNOWN, responses=problems(404))
+async def list_own_holds(request: KnownRequest, event_slug: Slug, events: Events) -> list[HoldSeen]:
+    """List what you hold and haven't paid: for whoever has lost the answer to a hold."""
+    sales = await events.get_by_name(event_slug).held_by(person(request))
+    return [HoldSeen.of(sale) for sale in sales]
+
+
 @get("/api/booking/holds/{hold:str}", **KNOWN, responses=problems(403, 404))
 async def show_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
     """Look at a hold of yours."""
@@ -266,6 +273,7 @@ HANDLERS = [
     create_event,
     show_event,
     hold_seats,
+    list_own_holds,
     show_hold,
     extend_hold,
     use_voucher,

@@ -61,6 +61,7 @@ async def hold(client: httpx.AsyncClient, **wish: Any) -> Any:
 async def test_a_purchase_by_the_api(ada: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     held = await hold(bob, seats=["A1", "A2"])
     assert (held["seats"], held["total"]) == (["A1", "A2"], 1000)
+    assert (await bob.get("/events/gala/mine")).json() == [held]
     path = f"/holds/{held['hold_id']}/confirm"
 
     paid = await bob.post(path, headers={"Idempotency-Key": "k1"})
