@@ -4,7 +4,7 @@ const log = document.getElementById("log");
 const list = document.getElementById("messages");
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
-const date = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+const date = new Intl.DateTimeFormat([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const MARKS = ["first-unread", "new-day", "continued"]; // of a message that is shown
 
 const has = (ids, id) => ids?.split(" ").includes(id) ?? false;

@@ -12,7 +12,8 @@ function typed() {
 
 function found(start) {
   const names = [...document.querySelectorAll("#everyone li:not(.own) span")].map((name) => name.textContent);
-  return [...new Set(names)].filter((name) => name.toLowerCase().startsWith(start.toLowerCase())).slice(0, MOST);
+  const fitting = [...new Set(names)].filter((name) => name.toLowerCase().startsWith(start.toLowerCase()));
+  return fitting.some((name) => name.length === start.length) ? [] : fitting.slice(0, MOST); // it is there: Enter sends
 }
 
 function show() {

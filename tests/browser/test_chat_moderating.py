@@ -79,7 +79,7 @@ async def test_a_rooms_creator_slows_mutes_removes_and_bans(
     assert answer.status == 403
     await expect(bob.page.get_by_role("heading")).to_have_text("Not allowed")
     await ada.page.get_by_role("link", name="about this room").click()
-    await expect(ada.sheet.locator(".audit li").first).to_contain_text("ban Bob")
+    await expect(ada.sheet.locator(".audit li").first).to_contain_text("banned Bob")
     await ada.page.screenshot(path=artefacts / "chat-about.png")
     assert ada.complaints == []
 

@@ -114,7 +114,7 @@ async def test_every_screen_shows_every_message_once_and_in_order(
     ada.on("websocket", lambda socket: sockets.append(socket))
 
     async def reload_code() -> None:
-        os.utime(ROOT / "apps" / "chat" / "objects.py")
+        os.utime(ROOT / "apps" / "chat" / "objects" / "room.py")
         await has_logged(server, "reloaded", times=1)
 
     async def fall_asleep() -> None:
