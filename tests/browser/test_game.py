@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +25,8 @@ PHONE: Final[dict[str, Any]] = {
     "has_touch": True,
 }
 SIZES: Final = {1280: 800, 390: 844, 320: 640}
-REFUSED: Final = ("status of 409", "status of 422")  # the browser complains of that, rightly
+RESET: Final = "ERR_CONNECTION_RESET"  # by a server that is killed
+REFUSED: Final = ("status of 409", "status of 422")  # of which the browser complains, rightly
 
 FLEET: Final = "a1-a5 c1-c4 e1-e3 g1-g3 i1-i2"
 
@@ -75,7 +77,7 @@ class Window:
         page.on("console", lambda line: self._complain(line.type, line.text))
 
     def _complain(self, kind: str, text: str) -> None:
-        if kind == "error" and not any(sign in text for sign in (*UNREACHABLE, *REFUSED)):
+        if kind == "error" and not any(sign in text for sign in (*UNREACHABLE, *REFUSED, RESET)):
             self.complaints.append(text)
 
     # What somebody does.
@@ -166,7 +168,7 @@ async def enter(browser: Browser, server: Server, name: str, **options: Any) -> 
     return window
 
 
-async def test_two_people_play_by_link_while_somebody_watches(
+async def test_two_people_play_by_link_while_somebody_watches_and_the_server_is_killed(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
     ada = await enter(browser, server, "Ada")
@@ -208,6 +210,15 @@ async def test_two_people_play_by_link_while_somebody_watches(
     await first.press("Offer a draw")
     await second.press("Decline")
     await expect(first.page.locator(".offer")).to_have_count(0)
+    server.kill()
+    for window in (ada, bob, eve):
+        lost = window.page.locator("#connection span:not([hidden])")
+        await expect(lost).to_contain_text("Reconnecting…")
+    await first.page.locator('.cells button[value="4"]').last.click()
+    await expect(first.page.locator("#notice")).to_have_text("No connection. Try again.")
+    await server.start()
+    for window in (ada, bob, eve):
+        await window.is_connected()
     await second.press("Ask to take back")
     await first.press("Accept")
     await expect(second.status).to_contain_text("Your move")
@@ -234,10 +245,18 @@ async def test_two_people_play_by_link_while_somebody_watches(
     assert ada.complaints == bob.complaints == eve.complaints == []
 
 
-async def test_a_match_is_looked_back_on_with_and_without_javascript(
+async def test_a_match_is_looked_back_on_while_a_clock_elsewhere_runs_out(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
     ada = await enter(browser, server, "Ada")
+    dora = await enter(browser, server, "Dora", **PHONE)
+    async with program(server, "Carl") as carl:
+        match = await carl.open("connect-four", clock={"initial": 10}, opponent="link")
+        await dora.sit_down(f"/game/{match}?key={await carl.key(match)}")
+        await expect(dora.plate("Dora")).to_contain_text("moves within")
+        await dora.move("1")
+        await carl.move(match, "1")
+    warning = asyncio.create_task(is_warned(dora, artefacts))
     async with program(server, "Bob") as bob:
         match = await bob.open("reversi", clock={"days": 3})
         await ada.page.get_by_role("button", name="Play against Bob").click()
@@ -268,63 +287,9 @@ async def test_a_match_is_looked_back_on_with_and_without_javascript(
     await expect(eve.page.get_by_role("gridcell", name="c3, white")).to_be_attached()
     await eve.page.get_by_role("link", name="One move on").click()
     await expect(eve.status).to_contain_text("After move 3 of 3")
-    assert ada.complaints == []
-
-
-async def test_a_fleet_is_placed_by_keys_and_by_hand_while_a_clock_elsewhere_runs_out(
-    browser: Browser, server: Server, artefacts: Path
-) -> None:
-    ada = await enter(browser, server, "Ada")
-    bob = await enter(browser, server, "Bob", **PHONE)
-    eve = await open_window(browser, server)
-    async with program(server, "Carl") as carl:
-        match = await carl.open("connect-four", clock={"initial": 10}, opponent="link")
-        await bob.sit_down(f"/game/{match}?key={await carl.key(match)}")
-        await expect(bob.plate("Bob")).to_contain_text("moves within")
-        await bob.move("1")
-        await carl.move(match, "1")
-    await ada.open("Battleship", "10 + 5", "Dormouse, a bot")
-    fleet = ada.page.get_by_label("Your fleet")
-    await fleet.fill(FLEET)
-    await fleet.press("Tab")
-    await expect(cell(ada, "a3")).to_have_accessible_name("a3, ship of 5")
-
-    await cell(ada, "i1").focus()
-    await ada.page.keyboard.press("Enter")
-    await expect(cell(ada, "i1")).to_have_accessible_name("i1, ship of 2, picked up")
-    for key in ("ArrowRight", "ArrowDown", "Enter"):
-        await ada.page.keyboard.press(key)
-    await expect(fleet).to_have_value(FLEET.replace("i1-i2", "j2-j3"))
-    await cell(ada, "j2").click()
-    await expect(fleet).to_have_value(FLEET.replace("i1-i2", "i2-j2"))
-    await cell(ada, "c1").hover()
-    await ada.page.mouse.down()
-    await cell(ada, "c5").hover()
-    await ada.page.mouse.up()
-    await expect(fleet).to_have_value("a1-a5 c5-c8 e1-e3 g1-g3 i2-j2")
-    await ada.is_fine(artefacts, "fleet")
-    await ada.press("Place the fleet")
-    await expect(bob.page.locator(".plate[data-you] .clock.low")).to_be_visible()
-    await bob.page.screenshot(path=artefacts / "game-low-time.png")
-
-    await expect(ada.page.get_by_role("grid")).to_have_count(2)
-    await expect(cell(ada, "c8")).to_have_accessible_name(re.compile("c8, (ship|hit)"))
-    await expect(ada.status).to_contain_text("Your move")
-    await ada.move("e5")
-    await expect(ada.page.locator("#turns")).to_contain_text("e5")
-    await expect(ada.status).to_contain_text("Your move")
-    await eve.go(ada.page.url.removeprefix(server.url))
-    await eve.is_connected()
-    assert "ship" not in await eve.page.locator(".boards").inner_html()
-    await ada.is_fine(artefacts, "battleship")
-    await ada.press("Resign")
-    await ada.press("Keep playing")
-    await ada.press("Resign")
-    await ada.press("Yes, resign")
-    await expect(ada.status).to_contain_text("Dormouse won")
-    await expect(bob.status).to_contain_text("Carl won: red ran out of time")
-    await expect(bob.page.locator("#heard")).to_have_text("2 seconds left")
-    assert ada.complaints == bob.complaints == eve.complaints == []
+    await warning
+    await expect(dora.status).to_contain_text("Carl won: red ran out of time")
+    assert ada.complaints == dora.complaints == []
 
 
 async def test_everything_works_by_plain_forms(browser: Browser, server: Server) -> None:
@@ -355,25 +320,56 @@ async def test_everything_works_by_plain_forms(browser: Browser, server: Server)
         await expect(ada.status).to_contain_text("Bob won: red resigned")
 
 
-async def test_a_seat_is_kept_when_the_server_is_killed(browser: Browser, server: Server) -> None:
+async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
+    browser: Browser, server: Server, artefacts: Path
+) -> None:
     ada = await enter(browser, server, "Ada")
-    async with program(server, "Carl") as carl:
-        match = await carl.open("connect-four", opponent="link")
-        await ada.sit_down(f"/game/{match}?key={await carl.key(match)}")
-        await ada.move("1")
-        await carl.move(match, "1")
-        await expect(ada.page.locator(".plate[data-you] .clock")).to_have_text("4:57")
+    eve = await open_window(browser, server)
+    await ada.open("Battleship", "10 + 5", "Dormouse, a bot")
+    fleet = ada.page.get_by_label("Your fleet")
+    await fleet.fill(FLEET)
+    await fleet.press("Tab")
+    await expect(cell(ada, "a3")).to_have_accessible_name("a3, ship of 5")
 
-    server.kill()
-    await expect(ada.page.get_by_text("Reconnecting…", exact=True)).to_be_visible()
-    await ada.page.locator('.cells button[value="2"]').last.click()
-    await expect(ada.page.locator("#notice")).to_contain_text("No connection")
-    await server.start()
-    await ada.is_connected()
-    await ada.move("2")
-    await expect(ada.status).to_contain_text("Waiting for Carl")
+    await cell(ada, "i1").focus()
+    await ada.page.keyboard.press("Enter")
+    await expect(cell(ada, "i1")).to_have_accessible_name("i1, ship of 2, picked up")
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        await ada.page.keyboard.press(key)
+    await expect(fleet).to_have_value(FLEET.replace("i1-i2", "j2-j3"))
+    await cell(ada, "j2").click()
+    await expect(fleet).to_have_value(FLEET.replace("i1-i2", "i2-j2"))
+    await cell(ada, "c1").hover()
+    await ada.page.mouse.down()
+    await cell(ada, "c5").hover()
+    await ada.page.mouse.up()
+    await expect(fleet).to_have_value("a1-a5 c5-c8 e1-e3 g1-g3 i2-j2")
+    await ada.is_fine(artefacts, "fleet")
+    await ada.press("Place the fleet")
 
-    assert ada.complaints == []
+    await expect(ada.page.get_by_role("grid")).to_have_count(2)
+    await expect(cell(ada, "c8")).to_have_accessible_name(re.compile("c8, (ship|hit)"))
+    await expect(ada.status).to_contain_text("Your move")
+    await ada.move("e5")
+    await expect(ada.page.locator("#turns")).to_contain_text("e5")
+    await expect(ada.status).to_contain_text("Your move")
+    await eve.go(ada.page.url.removeprefix(server.url))
+    await eve.is_connected()
+    assert "ship" not in await eve.page.locator(".boards").inner_html()
+    await ada.is_fine(artefacts, "battleship")
+    await ada.press("Resign")
+    await ada.press("Keep playing")
+    await ada.press("Resign")
+    await ada.press("Yes, resign")
+    await expect(ada.status).to_contain_text("Dormouse won")
+    assert ada.complaints == eve.complaints == []
+
+
+async def is_warned(window: Window, artefacts: Path) -> None:
+    """Return once somebody has been told that they have little time left."""
+    await expect(window.page.locator(".plate[data-you] .clock.low")).to_be_visible()
+    await expect(window.page.locator("#heard")).to_have_text("2 seconds left")
+    await window.page.screenshot(path=artefacts / "game-low-time.png")
 
 
 def cell(window: Window, name: str) -> Locator:
