@@ -63,9 +63,8 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
     """
     bindings = _together(app.bindings for app in apps)
     runtime = Runtime(config, bindings=bindings, env=SimpleNamespace)
-    pages.environment.auto_reload = (
-        config.debug
-    )  # or each push looks whether its files have changed
+    # Else each push would look whether its templates have changed.
+    pages.environment.auto_reload = config.debug
     tokens = Tokens.kept_in(config.data / "secret")
     return Litestar(
         route_handlers=[

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from runtime.catalog import CatalogError
 from runtime.errors import DataFolderRefused
 
 _LOCK: Final = "lock"
@@ -40,3 +42,16 @@ def take(data: Path) -> int:
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
     return lock
+
+
+@contextmanager
+def refusing(data: Path) -> Iterator[None]:
+    """Say in a sentence that what is in the folder can't be read or written."""
+    try:
+        yield
+    except (OSError, CatalogError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataFolderRefused(
+            f"what is in the data folder {data} can't be used: {why}. See that its disk has space "
+            "and can be written; if that doesn't help, restore a backup"
+        ) from error

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,8 @@ from runtime.catalog import Catalog, CatalogError, Key
 from runtime.classes import Plan, check_same, plan
 from runtime.clock import Clock, SystemClock
 from runtime.config import RuntimeConfig
-from runtime.errors import CodeRefused, DataFolderRefused
-from runtime.folder import take
+from runtime.errors import CodeRefused
+from runtime.folder import refusing, take
 from runtime.glimpse import Glimpse, glimpse_of
 from runtime.health import Disk, Health
 from runtime.histories import Histories
@@ -224,7 +224,7 @@ class Runtime(Generic[EnvT]):
         async with AsyncExitStack() as failed:
             self._lock = take(self.config.data)
             failed.callback(os.close, self._lock)
-            with _refusing(self.config.data):
+            with refusing(self.config.data):
                 starting = break_pins(self.config.data)
                 failed.callback(os.close, starting)
                 self._syncer = self._make_syncer()
@@ -348,16 +348,3 @@ def _delete(objects: Path, keys: Sequence[str]) -> None:
         for folder in (objects / key, *objects.glob(f"{key}@*")):
             log.warning("deleting all objects in %s", folder.name)
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _refusing(data: Path) -> Iterator[None]:
-    """Say in a sentence that what is in the folder can't be read or written."""
-    try:
-        yield
-    except (OSError, CatalogError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataFolderRefused(
-            f"what is in the data folder {data} can't be used: {why}. See that its disk has space "
-            "and can be written; if that doesn't help, restore a backup"
-        ) from error
