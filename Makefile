@@ -9,6 +9,7 @@ MINUTES = 10
 STREAMS = 20000
 SEEDS   = 1000
 COURSES = 2000
+CROWDS  = 100
 ARGS    =
 
 PY = .venv/bin/python
@@ -24,7 +25,7 @@ install = echo "Installing $(1) ..."; \
 
 .DELETE_ON_ERROR:
 .PHONY: help run dev test lint format types try try-test tutorial tutorial-check \
-	soak churn fuzz storm simulate scaffolds bench assets reference lock clean
+	soak churn fuzz storm simulate crowd scaffolds bench assets reference lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -81,6 +82,9 @@ storm: .venv/.dev ## Let objects do anything in any order, beside a model (COURS
 
 simulate: .venv/.dev ## Let everything go wrong by seeds, on the apps and on broken ones (SEEDS; ARGS=--json)
 	@$(PY) -m tests.simulation --seeds '$(SEEDS)' $(ARGS)
+
+crowd: .venv/.dev ## Have fifty people in a chat where everything goes wrong (CROWDS; ARGS goes to pytest)
+	@CROWDS='$(CROWDS)' $(PY) -m pytest -q --timeout 36000 $(ARGS) tests/apps/chat/test_soak.py
 
 scaffolds: .venv/.dev static/vendor/.stamp ## Make a project of each kind, and check all of it (ARGS goes to pytest)
 	@SCAFFOLDS=1 $(PY) -m pytest -q --timeout 600 $(ARGS) tests/runtime/test_scaffolded_projects.py
