@@ -48,6 +48,12 @@ class Program:
         """Return what lets somebody sit down opposite."""
         return str((await self._client.get(f"/{match}")).json()["key"])
 
+    async def join(self, link: str) -> None:
+        """Sit down where a link leads to."""
+        match, _, key = link.removeprefix("/game/").partition("?key=")
+        answer = await self._client.post(f"/{match}/join", json={"key": key})
+        assert answer.status_code == 201, answer.text
+
     async def move(self, match: str, *moves: str) -> None:
         """Make some moves, of which each is allowed."""
         for move in moves:
@@ -325,8 +331,17 @@ async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
 ) -> None:
     ada = await enter(browser, server, "Ada")
     eve = await open_window(browser, server)
-    await ada.open("Battleship", "10 + 5", "Dormouse, a bot")
     fleet = ada.page.get_by_label("Your fleet")
+    await ada.open("Battleship", "10 + 5", "A friend, by link")
+    async with program(server, "Carl") as carl:
+        await carl.join(str(await ada.page.locator(".invitation a").get_attribute("href")))
+        await expect(ada.page.locator(".fleet rect")).to_have_count(5)
+        suggested = await fleet.input_value()
+        await ada.press("Shuffle")
+        await expect(fleet).not_to_have_value(suggested)
+        await expect(ada.page.locator(".overlaps")).to_have_count(0)
+
+    await ada.open("Battleship", "10 + 5", "Dormouse, a bot")
     await fleet.fill(FLEET)
     await fleet.press("Tab")
     await expect(cell(ada, "a3")).to_have_accessible_name("a3, ship of 5")
