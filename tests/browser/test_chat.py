@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from tests.browser.conftest import Server
-from tests.browser.windows import LOOK_AGAIN, LOOK_ELSEWHERE, enter, open_window, programs
+from tests.browser.windows import LOOK_AGAIN, LOOK_ELSEWHERE, enter, open_window, programs, running
 
 pytestmark = pytest.mark.browser
 
@@ -26,10 +27,17 @@ WATCH_PEOPLE: Final = """
 """
 
 
+@pytest.fixture
+async def drowsy(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server whose rooms sleep soon."""
+    async with running(tmp_path / "data", idle_seconds=0.3) as server:
+        yield server
+
+
 async def test_two_windows_lose_and_double_nothing_when_their_room_sleeps_or_its_server_dies(
-    browser: Browser, server: Server, artefacts: Path
+    browser: Browser, drowsy: Server, artefacts: Path
 ) -> None:
-    await server.restart(idle_seconds=0.3)
+    server = drowsy
     ada = await enter(browser, server, "Ada")
     bob = await enter(browser, server, "Bob")
     await expect(ada.page.locator("#people")).to_contain_text("Bob")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import Server
-from tests.browser.windows import Window, enter
+from tests.browser.windows import Window, enter, running
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def developed(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server in development."""
+    async with running(tmp_path / "data", debug=True) as server:
+        yield server
 
 
 async def test_a_rooms_creator_slows_mutes_removes_and_bans(
@@ -128,13 +136,12 @@ async def test_private_and_direct_rooms_are_found_by_those_they_are_for(
 
 
 async def test_the_strip_shows_a_room_asleep_and_nothing_is_lost_by_what_it_offers(
-    browser: Browser, server: Server, artefacts: Path
+    browser: Browser, developed: Server, artefacts: Path
 ) -> None:
-    await server.restart(debug=True)
-    ada = await enter(browser, server, "Ada")
+    ada = await enter(browser, developed, "Ada")
     await ada.say("one")
     await ada.shows("one")
-    bob = await enter(browser, server, "Bob")
+    bob = await enter(browser, developed, "Bob")
     await ada.page.reload()
     await ada.is_connected()
     strip = ada.page.locator("#strip")

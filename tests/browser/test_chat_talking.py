@@ -151,6 +151,10 @@ async def test_nothing_is_cut_off_or_closed_to_anybody_on_any_screen(
         await window.open_menu("of mine")
         await _is_open_to_everybody(window, f"menu at {width}")
         await window.page.screenshot(path=artefacts / f"menu-{width}-{scheme}.png")
+    await window.page.goto(pages["message"])
+    await window.page.get_by_role("button", name="eyes").click()
+    await expect(window.page).to_have_url(f"{here}#message-4")
+    await expect(window.page.locator(".chip")).to_have_text(["🎉 1", "👀 1"])
     assert window.complaints == []
 
 

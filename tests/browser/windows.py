@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -38,7 +39,7 @@ WATCH_SHIFTS: Final = """
     }).observe({type: "layout-shift", buffered: true});
 """
 VIOLATIONS: Final = """
-    axe.run().then(({violations}) => violations.map(({id, nodes}) =>
+    axe.run({resultTypes: ["violations"]}).then(({violations}) => violations.map(({id, nodes}) =>
         `${id}: ${nodes.map(node => node.html.slice(0, 150)).join(" | ")}`))
 """
 OVERFLOW: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -140,6 +141,15 @@ async def enter(
     await window.page.context.add_cookies([{"name": "guest", "value": token, "url": server.url}])
     await window.enter(f"{server.url}/chat/{quote(room)}")
     return window
+
+
+@asynccontextmanager
+async def running(data: Path, **settings: object) -> AsyncIterator[Server]:
+    """Run a server with settings of its own."""
+    server = Server(data)
+    await server.start(**settings)
+    yield server
+    server.stop()
 
 
 @asynccontextmanager
