@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from apps.booking.domain.hold import Hold, Reference
 from apps.booking.domain.house import House, Person, Tier
-from apps.booking.domain.payment import Card, Charge
+from apps.booking.domain.payment import Card, Charge, ChargeState
 from apps.booking.domain.refusals import Refusal
-from apps.booking.domain.saga import KEEPS_SEATS, State, Way
+from apps.booking.domain.saga import AWAITS_PAYMENT, KEEPS_SEATS, State, Way
 from apps.booking.objects.catalogue import Catalogue
 from apps.booking.objects.customer import Customer
+from apps.booking.objects.env import Env
 from apps.booking.objects.order import Order
 from apps.booking.objects.payments import Payments
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
+from apps.booking.objects.till import Till
 from apps.booking.proof.invariants import Taken, broken_money, broken_seats
 from apps.booking.proof.watched import (
     ForgetfulEvent,
@@ -24,6 +28,8 @@ from apps.booking.proof.watched import (
     WatchedEvent,
     WatchedSection,
 )
+from apps.booking.store import holds
+from runtime import DurableObjectState
 from runtime.checkers import Operation, Violation, told
 from runtime.scenario import Client, Scenario
 
@@ -33,6 +39,15 @@ SLUG: Final = "gala"
 OWNER: Final = Person("owner", "Owner")
 CARDS: Final = (*[Card.GOOD] * 6, *Card)
 """What people pay with: mostly something that works."""
+
+
+class DistantPayments(Payments):
+    """A provider that some requests take long to reach: longer than anybody waits for an answer."""
+
+    async def charge(self, id: str, amount: int, card: Card) -> Charge:
+        if random.random() < 0.2:
+            await asyncio.sleep(random.uniform(1, 120))
+        return await super().charge(id, amount, card)
 
 
 class Rushing(Scenario):
@@ -46,7 +61,7 @@ class Rushing(Scenario):
         "sections": Section,
         "orders": Order,
         "customers": Customer,
-        "payments": Payments,
+        "payments": DistantPayments,
         "catalogue": Catalogue,
         "queues": Queue,
     }
@@ -207,6 +222,33 @@ class RushingInSections(Rushing):
         }
 
 
+class HopefulTill(Till):
+    """Takes what the provider has never heard of for what never will be."""
+
+    async def reconcile(self, hold: Hold) -> None:
+        id = hold.payment(SLUG)
+        charge = await self._provider().find(id) or Charge(id, 0, ChargeState.CANCELLED)
+        found = holds.find(self._sql, hold.number)
+        if found and found.state in AWAITS_PAYMENT and found.tries == hold.tries:
+            await self._settle(found, charge)
+
+
+class HopefulEvent(WatchedEvent):
+    """An event with such a till."""
+
+    def __init__(self, ctx: DurableObjectState, env: Env) -> None:
+        super().__init__(ctx, env)
+        self._till = HopefulTill(
+            ctx, env, hall=self._hall, desk=self._desk, show=self._show, outbox=self._outbox
+        )
+
+
+class RushingHopefully(Rushing):
+    """The same with an event that doesn't cancel what hasn't arrived."""
+
+    bindings: ClassVar = Rushing.bindings | {"events": HopefulEvent}
+
+
 class RushingHastily(Rushing):
     """The same with an event that promises seats twice."""
 
@@ -220,4 +262,4 @@ class RushingForgetfully(Rushing):
 
 
 SCENARIOS: Final[tuple[Any, ...]] = (Rushing, RushingInSections)
-BROKEN: Final[tuple[Any, ...]] = (RushingHastily, RushingForgetfully)
+BROKEN: Final[tuple[Any, ...]] = (RushingHastily, RushingForgetfully, RushingHopefully)
