@@ -1,5 +1,6 @@
 // Sends what is under way, one after another, and tries again what hasn't arrived.
 
+const AGAIN_AFTER = 5; // seconds, unless the server says when
 const MOST_WAIT = 60; // seconds
 
 const outgoing = document.getElementById("outgoing");
@@ -9,7 +10,9 @@ function sendNext() {
   outgoing.querySelector("li:not(.failed) form")?.requestSubmit();
 }
 
+// Without a connection it waits until there is one.
 function tryAgain() {
+  if (document.body.dataset.connection !== "open") return;
   for (const row of outgoing.querySelectorAll(".waits")) row.classList.remove("failed", "waits");
   sendNext();
 }
@@ -25,10 +28,8 @@ outgoing.addEventListener("htmx:finally:request", ({ target, detail: { ctx: { re
     row.classList.add("failed");
     row.classList.toggle("waits", !response || response.status >= 500 || wait > 0);
   }
-  if (wait) {
-    setTimeout(tryAgain, 1000 * Math.min(wait, MOST_WAIT));
-    document.dispatchEvent(new CustomEvent("slow", { detail: wait }));
-  }
+  if (row?.matches(".waits")) setTimeout(tryAgain, 1000 * Math.min(wait || AGAIN_AFTER, MOST_WAIT));
+  if (wait) document.dispatchEvent(new CustomEvent("slow", { detail: wait }));
   setTimeout(sendNext); // once htmx is done with this one
 });
 
