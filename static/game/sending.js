@@ -1,5 +1,7 @@
 // Sends moves and offers, and says what became of them, where the answer doesn't.
 
+const LOST = "No connection. Try again.";
+
 const live = document.getElementById("live");
 let shown = performance.now(); // since when the position has been there
 let ply = document.getElementById("match").dataset.ply;
@@ -24,7 +26,11 @@ live.addEventListener("htmx:finally:request", ({ target, detail: { ctx: { respon
     return;
   }
   if (text?.includes("hx-partial")) return;
-  notify(response ? `That wasn’t taken: the server said ${response.status}.` : "No connection. Try again.");
+  notify(response ? `That wasn’t taken: the server said ${response.status}.` : LOST);
+});
+
+document.addEventListener("connection:open", () => {
+  if (document.getElementById("notice").textContent === LOST) notify("");
 });
 
 document.addEventListener("htmx:after:swap", () => {
