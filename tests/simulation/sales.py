@@ -239,7 +239,7 @@ class HopefulEvent(WatchedEvent):
     def __init__(self, ctx: DurableObjectState, env: Env) -> None:
         super().__init__(ctx, env)
         self._till = HopefulTill(
-            ctx, env, hall=self._hall, desk=self._desk, show=self._show, outbox=self._outbox
+            ctx, env, hall=self._hall, desk=self._desk, show=self._show, outbox=self._post.outbox
         )
 
 

@@ -15,6 +15,7 @@ HOLD_SECONDS: Final = 600.0
 OFFER_SECONDS: Final = 300.0  # of seats that the waiting list has brought
 EXTENSION_SECONDS: Final = 300.0  # once
 SECOND_TRY_SECONDS: Final = 120.0  # at least, after a payment was declined
+MAX_TRIES: Final = 3  # after which a payment that was declined gives no more time
 MAX_SEATS: Final = 50  # of one hold
 MAX_HELD: Final = 100  # seats that somebody may hold at a time, not paid yet
 
@@ -120,6 +121,16 @@ def extended(hold: Hold, now: float) -> float:
     if hold.is_extended:
         raise Conflict("these seats were given more time already; that goes once")
     return hold.expires_at + EXTENSION_SECONDS
+
+
+def after_declined(hold: Hold, now: float) -> float:
+    """Return until when a hold lasts whose payment was declined: there is time for another try.
+
+    But not for ever, or a bad card would keep seats from everybody else.
+    """
+    if hold.tries >= MAX_TRIES:
+        return hold.expires_at
+    return max(hold.expires_at, now + SECOND_TRY_SECONDS)
 
 
 def check_payable(hold: Hold, now: float, total: int | None) -> None:

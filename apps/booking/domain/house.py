@@ -116,6 +116,10 @@ class House:
                 return row * self.seats_per_row + place
         raise Unfit(f"there is no seat {name[:20]!r}")
 
+    def is_on_sale(self, now: float) -> bool:
+        """Return whether seats are sold."""
+        return self.is_open and now < self.starts_at
+
     def must_be_on_sale(self, now: float) -> None:
         """Let pass while seats are sold.
 

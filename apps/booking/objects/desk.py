@@ -14,6 +14,7 @@ from apps.booking.domain.house import Person
 from apps.booking.domain.refusals import Conflict, NotFound, Taken, TooSoon
 from apps.booking.domain.saga import State, Step
 from apps.booking.domain.sale import Sale
+from apps.booking.domain.waiting import Waiting
 from apps.booking.objects.env import Env
 from apps.booking.objects.hall import Hall
 from apps.booking.objects.show import Show
@@ -205,12 +206,15 @@ class Desk:
             tuple(costs[seat] for seat in wanted),
             expires_at=hold.expires_at,
             due=hold.expires_at,
+            is_extended=hold.is_extended,  # or two people could pass seats on for ever
         )
         await self._hall.move(hold, theirs.number, wanted)
         hold = self.change(hold, seats=stay, cents=tuple(costs[seat] for seat in stay))
         if not stay:
             hold = self.change(hold, state=saga.step(hold.state, Step.LEFT), due=None)
+            waiting_list.end_offer(self._sql, hold.number)
         self.tell(hold, now)
+        self.tell(theirs, now)
         return self.sale(theirs, now)
 
     async def end(self, hold: Hold, step: Step, now: float) -> Hold:
@@ -228,15 +232,24 @@ class Desk:
 
     def offer(self, now: float) -> None:
         """Hold free seats for those who have waited longest."""
-        if self._hall.is_sharded or not self._hall.house.is_open:
+        if self._hall.is_sharded or not self._hall.house.is_on_sale(now):
             return
-        people = waiting_list.first(self._sql)
+        people = filter(self._may_be_offered, waiting_list.first(self._sql))
         free, width = self._hall.seats.free, self._hall.house.seats_per_row
         for offer in waiting.offers(free, width, people):
             person = offer.waiting.person
             hold = self.add(person, offer.seats, now, rules.OFFER_SECONDS, is_offer=True)
             waiting_list.offer(self._sql, offer.waiting.number, hold.number)
             self.tell(hold, now)
+
+    def _may_be_offered(self, somebody: Waiting) -> bool:
+        """Whether they may still have what they wait for: they may have got seats elsewhere."""
+        have = holds.counts_of(self._sql, somebody.person.id)
+        try:
+            rules.check_limits(somebody.count, *have, self._hall.house.per_person)
+        except Conflict:
+            return False
+        return True
 
     def tell(self, hold: Hold, now: float) -> None:
         """Show all windows of a hold's owner what they have now."""
@@ -283,6 +296,12 @@ class Desk:
         hold = self.find(hold.reference(self._hall.house.slug))
         if hold.state is not State.TAKING:
             raise TooSoon("that took too long; please try again")
+        try:  # once more: meanwhile they may have got other seats
+            have = holds.counts_of(self._sql, person.id)
+            rules.check_limits(len(seats), *have, self._hall.house.per_person)
+        except Conflict:
+            await self.end(self.change(hold, seats=seats), Step.LEFT, now)
+            raise
         cents = tuple(map(self._hall.house.cents_of, seats))
         state = saga.step(hold.state, Step.TAKEN)
         hold = self.change(hold, seats=seats, cents=cents, state=state, due=until)

@@ -8,16 +8,17 @@ from typing import Any, ClassVar, Final
 
 from apps.booking import views
 from apps.booking.domain import refunds, saga, seating
-from apps.booking.domain.hold import Reference, check_count
+from apps.booking.domain.hold import Reference, check_count, check_limits
 from apps.booking.domain.house import House, Person
 from apps.booking.domain.payment import Card
 from apps.booking.domain.refusals import Conflict, Refusal
 from apps.booking.domain.saga import AWAITS_PAYMENT, State, Step
-from apps.booking.domain.sale import Entry, Paid, Sale, Scene, Tally
-from apps.booking.objects.desk import Desk
-from apps.booking.objects.env import THE_ONE, Env
+from apps.booking.domain.sale import Entry, Paid, Sale, Scene
+from apps.booking.objects.desk import DUE, Desk
+from apps.booking.objects.env import Env
 from apps.booking.objects.hall import Hall
 from apps.booking.objects.office import Office
+from apps.booking.objects.post import TELL, Post
 from apps.booking.objects.show import Show
 from apps.booking.objects.till import Till
 from apps.booking.store import holds, schema
@@ -30,12 +31,7 @@ from runtime import (
     Response,
     WebSocket,
 )
-from runtime.patterns.outbox import Letter, Outbox
 
-TELL: Final = "tell"  # the alarm after which the catalogue hears how many seats are left
-TELL_SECONDS: Final = 2.0
-REVIVE: Final = "revive"  # the alarm on which letters are tried again that were given up
-REVIVE_SECONDS: Final = 3600.0
 NOTICE_SECONDS: Final = 30 * 24 * 3600.0  # until an event whose time isn't given
 ORDERS_SHOWN: Final = 50  # of one customer
 
@@ -44,7 +40,8 @@ class Event(DurableObject[Env]):
     """One event: its seats, holds, prices and waiting list.
 
     What somebody asks is answered by one of its parts: the desk holds seats, the till takes
-    money, the office is for organisers, the show is what all others see of that.
+    money, the office is for organisers, the show is what all others see of that, and the post is
+    what other objects hear.
     """
 
     migrations = schema.EVENT
@@ -53,11 +50,11 @@ class Event(DurableObject[Env]):
     def __init__(self, ctx: DurableObjectState, env: Env) -> None:
         super().__init__(ctx, env)
         self._sql = ctx.storage.sql
-        self._outbox = Outbox(ctx, self._deliver)
-        self._hall = hall = Hall(ctx, env, self._outbox)
+        self._post = post = Post(ctx, env)
+        self._hall = hall = Hall(ctx, env, post.outbox)
         self._show = show = self.show_class(ctx, lambda: hall.house, lambda: hall.seats)
         self._desk = desk = Desk(ctx, env, hall, show)
-        self._till = Till(ctx, env, hall=hall, desk=desk, show=show, outbox=self._outbox)
+        self._till = Till(ctx, env, hall=hall, desk=desk, show=show, outbox=post.outbox)
         self._office = Office(ctx, hall=hall, desk=desk, show=show)
 
     # For everybody.
@@ -105,7 +102,7 @@ class Event(DurableObject[Env]):
     async def release(self, person: Person, reference: Reference) -> None:
         """Let somebody's seats go."""
         await self._desk.release(person, reference)
-        await self._changed()
+        await self._post.changed()
 
     async def redeem(self, person: Person, reference: Reference, code: str) -> Sale:
         """Take a voucher's share off the price."""
@@ -130,13 +127,13 @@ class Event(DurableObject[Env]):
     ) -> Paid:
         """Pay for a hold, and return what has come of it: once for each key."""
         paid = await self._till.confirm(person, reference, key=key, card=card, total=total)
-        await self._changed()
+        await self._post.changed()
         return paid
 
     async def payment_answered(self, id: str) -> bool:
         """Look at a payment that the provider has something to say about."""
         is_ours = await self._till.answered(id)
-        await self._changed()
+        await self._post.changed()
         return is_ours
 
     async def wait(self, person: Person, count: int) -> int:
@@ -149,6 +146,7 @@ class Event(DurableObject[Env]):
         house.must_be_on_sale(now)
         if seating.best(self._hall.seats.free, house.seats_per_row, count):
             raise Conflict("there are seats; there is no need to wait")
+        check_limits(count, *holds.counts_of(self._sql, person.id), house.per_person)
         waiting_list.join(self._sql, person, count)
         self._desk.offer(now)
         self._tell_places()
@@ -180,7 +178,7 @@ class Event(DurableObject[Env]):
             self._desk.offer(now)
             await self._desk.set_alarm()
             self._show.changed()
-            await self._changed()
+            await self._post.changed()
         return self._desk.sale(hold, now)
 
     async def order_of(self, reference: Reference) -> tuple[Sale, str] | None:
@@ -208,7 +206,7 @@ class Event(DurableObject[Env]):
         self._hall.open(house)
         self._office.note(house.owner, f"made the event, with {house.capacity} seats")
         await self._hall.tell_sections_of_house()
-        await self._changed()
+        await self._post.changed()
         return True
 
     async def change(self, person: Person, changes: dict[str, Any]) -> House:
@@ -217,7 +215,7 @@ class Event(DurableObject[Env]):
         if "per_second" in changes:
             await self.env.queues.get_by_name(house.slug).be(house.per_second)
         await self._hall.tell_sections_of_house()
-        await self._changed()
+        await self._post.changed()
         return house
 
     async def add_voucher(self, person: Person, code: str, percent: int, uses: int) -> None:
@@ -227,7 +225,7 @@ class Event(DurableObject[Env]):
     async def let_go(self, person: Person, number: int) -> None:
         """Release a hold of somebody else, by its number."""
         await self._office.let_go(person, number)
-        await self._changed()
+        await self._post.changed()
 
     async def books(self, person: Person) -> Any:
         """Return what organisers see: see `Office.books`."""
@@ -278,18 +276,12 @@ class Event(DurableObject[Env]):
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
         """Deliver letters, see to holds whose time has come, or tell the catalogue."""
-        match invocation.name:
-            case "outbox":
-                await self._outbox.alarm(invocation)
-                if self._outbox.dead():  # among them may be somebody's money
-                    await self.ctx.storage.set_alarm(self._desk.now() + REVIVE_SECONDS, name=REVIVE)
-            case "revive":
-                for letter in self._outbox.dead():
-                    await self._outbox.revive(letter.id)
-            case "due":
-                await self._see_to_holds(invocation.scheduled_time)
-            case "tell":
-                await self._tell_catalogue()
+        if invocation.name == DUE:
+            await self._see_to_holds(invocation.scheduled_time)
+        elif invocation.name == TELL:
+            await self._post.tell_catalogue(*await self.plan())
+        else:
+            await self._post.alarm(invocation)
 
     async def _see_to_holds(self, scheduled: float) -> None:
         now = max(await self._desk.tidy(), scheduled)
@@ -300,29 +292,7 @@ class Event(DurableObject[Env]):
         unsure = (hold for hold in due if hold.state in AWAITS_PAYMENT)
         await asyncio.gather(*map(self._till.reconcile, unsure))
         await self._desk.rang()
-        await self._changed()
-
-    async def _changed(self) -> None:
-        """Have the catalogue hear of it, soon: in a rush not of every seat."""
-        if await self.ctx.storage.get_alarm(name=TELL) is None:
-            await self.ctx.storage.set_alarm(self._desk.now() + TELL_SECONDS, name=TELL)
-
-    async def _tell_catalogue(self) -> None:
-        house, states = await self.plan()
-        version = self.ctx.storage.kv.get("told", 0) + 1
-        self.ctx.storage.kv.put("told", version)
-        cheapest = min(tier.cents for tier in house.tiers)
-        listing = {
-            "slug": house.slug,
-            "title": house.title,
-            "starts_at": house.starts_at,
-            "from_cents": cheapest,
-            "free": Tally.of(states).free,
-            "capacity": house.capacity,
-            "is_open": house.is_open,
-            "version": version,
-        }
-        await self._outbox.send("catalogue", listing)
+        await self._post.changed()
 
     def _tell_places(self) -> None:
         now = self._desk.now()
@@ -331,18 +301,3 @@ class Event(DurableObject[Env]):
                 mine = holds.held_by(self._sql, person_id)
                 sales = tuple(self._desk.sale(hold, now) for hold in mine)
                 self._show.tell(person_id, views.mine(self._hall.house, sales, place, now))
-
-    async def _deliver(self, letter: Letter) -> None:
-        slug = self._hall.house.slug
-        kind, _, name = letter.to.partition(":")
-        match kind:
-            case "customer":
-                await self.env.customers.get_by_name(name).hear(letter.id, letter.body)
-            case "section":
-                section = self.env.sections.get_by_name(f"{slug}/{name}")
-                await section.settle(letter.id, letter.body["do"], letter.body["hold"])
-            case "refund":
-                id, amount = letter.body["payment"], letter.body["amount"]
-                await self.env.payments.get_by_name(slug).refund(id, amount, letter.id)
-            case "catalogue":
-                await self.env.catalogue.get_by_name(THE_ONE).hear(letter.body)

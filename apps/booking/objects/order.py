@@ -94,7 +94,7 @@ class Order(DurableObject[Env]):
 
     async def _own(self, person: Person) -> dict[str, Any]:
         order = orders.find(self._sql)
-        if order is None or order["way"] in (Way.PAYING, Way.UNKNOWN, Way.VOID):
+        if order is None or order["way"] in _OF_THE_EVENT:
             order = await self._ask()
         if order["sale"]["owner"]["id"] != person.id:
             raise NotYours("this order is somebody else's")
@@ -119,11 +119,16 @@ class Order(DurableObject[Env]):
         return order
 
     def _be(self, sale: dict[str, Any], payment: str) -> None:
-        """Take over what the event knows, unless we know better: it speaks of an earlier time."""
+        """Take over what the event knows, as long as it knows better.
+
+        From PAID on it is this object that decides. An answer of the event may have been on its
+        way while somebody began to cancel, and must not take that back.
+        """
         order = orders.find(self._sql)
         way = way_of(read_sale(sale).state)
+        is_ours = order is not None and order["way"] not in _OF_THE_EVENT
         before = Way(order["way"]) if order else Way.PAYING
-        if (order is None and way is not Way.VOID) or (way in NEXT[before] and way != before):
+        if (order is None and way is not Way.VOID) or (not is_ours and way in NEXT[before]):
             orders.put(self._sql, sale["id"], sale, payment, way)
 
     def _go(self, order: dict[str, Any], way: Way, **sale: Any) -> dict[str, Any]:
@@ -183,6 +188,7 @@ class Order(DurableObject[Env]):
         return float(self._sql.exec("SELECT unixepoch('subsec') AS now").one()["now"])
 
 
+_OF_THE_EVENT: Final = (Way.PAYING, Way.UNKNOWN, Way.VOID)
 _UNDER_WAY: Final = (Way.RETURNING, Way.REFUNDING)
 _WHY_NOT: Final = {
     Way.PAYING: "the payment is under way",

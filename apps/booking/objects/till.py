@@ -101,7 +101,8 @@ class Till:
         try:
             return await self._pay(hold, card)
         finally:
-            del self._courses[hold.number]
+            if self._courses.get(hold.number) is over:  # and not that of a later try
+                del self._courses[hold.number]
             over.set()
 
     async def answered(self, id: str) -> bool:
@@ -187,12 +188,13 @@ class Till:
 
     async def _declined(self, hold: Hold, charge: Charge, now: float) -> Paid:
         state = saga.step(hold.state, Step.DECLINED)
-        until = max(hold.expires_at, now + rules.SECOND_TRY_SECONDS)
+        until = rules.after_declined(hold, now)
         hold = self._desk.change(hold, state=state, expires_at=until, due=until)
         await self._desk.set_alarm()
         paid = self._told(hold, now)
         why = "declined" if charge.state is ChargeState.DECLINED else "not carried out"
-        return replace(paid, declined=f"the payment was {why}; the seats are still yours for now")
+        then = "the seats are still yours for now" if now < until else "the time to pay is over"
+        return replace(paid, declined=f"the payment was {why}; {then}")
 
     async def _unknown(self, hold: Hold, now: float) -> Paid:
         hold = self._desk.change(
