@@ -1,0 +1,134 @@
+"""What people may try, to get more than is theirs or by being quick."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from apps.booking.domain.hold import HOLD_SECONDS, MAX_TRIES
+from apps.booking.domain.house import House, Person, Tier, section_rows
+from apps.booking.domain.payment import Card
+from apps.booking.domain.refusals import Conflict, Gone
+from apps.booking.domain.saga import Way
+from apps.booking.objects.event import Event
+from runtime.testing import TestRuntime
+from tests.apps.booking.conftest import ADA, BOB, EVE, OWNER, ref
+
+
+async def test_an_order_that_is_looked_at_while_it_is_cancelled_is_refunded(
+    runtime: TestRuntime[Any], event: Event
+) -> None:
+    sale = await event.hold(ADA, ("A1",), 0)
+    await event.confirm(ADA, ref(sale), "", Card.GOOD, None)
+    order = runtime.env.orders.get_by_name(sale.id)  # which hasn't heard of itself yet
+
+    both = asyncio.gather(order.cancel(ADA), order.show(ADA))
+    await runtime.clock.advance(30)
+    await both
+
+    assert (await order.show(ADA)).way is Way.CANCELLED
+    [charge] = await runtime.env.payments.get_by_name("gala").books()
+    assert charge.refunded == 500
+
+
+async def test_of_two_cancellations_at_once_one_is_refused(
+    runtime: TestRuntime[Any], event: Event
+) -> None:
+    sale = await event.hold(ADA, ("A1",), 0)
+    await event.confirm(ADA, ref(sale), "", Card.GOOD, None)
+    order = runtime.env.orders.get_by_name(sale.id)
+
+    both = asyncio.gather(order.cancel(ADA), order.cancel(ADA), return_exceptions=True)
+    await runtime.clock.advance(30)
+
+    assert [str(each) for each in await both if isinstance(each, Exception)] == [
+        "this order is being cancelled already"
+    ]
+
+
+async def test_a_bad_card_does_not_keep_seats_for_ever(
+    runtime: TestRuntime[Any], event: Event
+) -> None:
+    sale = await event.hold(ADA, ("A1",), 0)
+    await runtime.clock.advance(HOLD_SECONDS - 1)
+
+    for _ in range(MAX_TRIES):
+        assert (await event.confirm(ADA, ref(sale), "", Card.DECLINED, None)).declined
+        await runtime.clock.advance(100)
+
+    with pytest.raises(Gone):
+        await event.confirm(ADA, ref(sale), "", Card.DECLINED, None)
+    assert await event.hold(BOB, ("A1",), 0)
+
+
+async def test_seats_that_are_passed_on_are_not_given_more_time_again(event: Event) -> None:
+    sale = await event.share(ADA, ref(await event.hold(ADA, ("A1",), 0)))
+    await event.extend(ADA, ref(sale))
+
+    theirs = await event.take_over(BOB, ref(sale), sale.share, ("A1",))
+
+    with pytest.raises(Conflict, match="that goes once"):
+        await event.extend(BOB, ref(theirs))
+
+
+async def test_whoever_gives_an_offer_away_may_wait_again(event: Event) -> None:
+    sale = await event.hold(BOB, (), 5)
+    for _ in range(2):
+        await event.hold(EVE, (), 5)
+    await event.wait(ADA, 5)
+    await event.release(BOB, ref(sale))
+    [offer] = await event.held_by(ADA)
+    offer = await event.share(ADA, ref(offer))
+
+    await event.take_over(BOB, ref(offer), offer.share, offer.seats)
+
+    assert await event.wait(ADA, 5) == 1
+
+
+async def test_the_waiting_list_gives_nobody_more_than_they_may_have(event: Event) -> None:
+    await event.change(OWNER, {"per_person": 5})
+    sales = [await event.hold(person, (), 5) for person in (ADA, BOB, EVE)]
+
+    with pytest.raises(Conflict, match="everybody may have 5 seats"):
+        await event.wait(ADA, 1)
+    carl, dora = Person("c", "Carl"), Person("d", "Dora")
+    await event.wait(carl, 5)
+    await event.wait(dora, 5)
+    shared = await event.share(ADA, ref(sales[0]))
+    await event.take_over(carl, ref(shared), shared.share, ("A1",))
+    await event.release(BOB, ref(sales[1]))
+
+    assert [len(sale.seats) for sale in await event.held_by(carl)] == [1]
+    assert [len(sale.seats) for sale in await event.held_by(dora)] == [5]
+
+
+async def test_nothing_is_offered_once_the_event_has_begun(
+    runtime: TestRuntime[Any], event: Event
+) -> None:
+    sales = [await event.hold(person, (), 5) for person in (BOB, EVE, OWNER)]
+    await event.wait(ADA, 1)
+    await event.change(OWNER, {"starts_at": sales[0].expires_at - 60})
+
+    await runtime.clock.advance(HOLD_SECONDS + 1)
+
+    assert await event.held_by(ADA) == []
+
+
+async def test_who_asks_many_times_at_once_gets_no_more_than_they_may_have(
+    runtime: TestRuntime[Any],
+) -> None:
+    arena: Event = runtime.env.events.get_by_name("arena")
+    tiers = (Tier("Standard", 0, 59, 500),)
+    facts: dict[str, Any] = {"per_person": 2, "section_rows": section_rows(60, 50)}
+    await arena.open(House("arena", "Arena", 60, 50, OWNER, 0.0, tiers=tiers, **facts))
+
+    answers = await asyncio.gather(
+        *(arena.hold(ADA, (), 2) for _ in range(3)), return_exceptions=True
+    )
+    await runtime.clock.advance(5)  # the letters that give seats back
+
+    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict", "Conflict", "Sale"]
+    _, states = await arena.plan()
+    assert states.count("h") == 2
