@@ -25,7 +25,7 @@ install = echo "Installing $(1) ..."; \
 
 .DELETE_ON_ERROR:
 .PHONY: help run dev test lint format types try try-test tutorial tutorial-check \
-	soak churn fuzz storm simulate crowd scaffolds bench assets reference lock clean
+	soak churn fuzz storm simulate crowd rush scaffolds bench assets reference lock clean
 
 help: ## Show this list
 	@echo "make <target> [VARIABLE=value]"; echo
@@ -82,6 +82,9 @@ storm: .venv/.dev ## Let objects do anything in any order, beside a model (COURS
 
 simulate: .venv/.dev ## Let everything go wrong by seeds, on the apps and on broken ones (SEEDS; ARGS=--json)
 	@$(PY) -m tests.simulation --seeds '$(SEEDS)' $(ARGS)
+
+rush: .venv/.dev ## Kill the server in the middle of a rush for seats (ARGS)
+	@$(PY) -m tests.rush $(ARGS)
 
 crowd: .venv/.dev ## Have fifty people in a chat where everything goes wrong (CROWDS; ARGS goes to pytest)
 	@CROWDS='$(CROWDS)' $(PY) -m pytest -q --timeout 36000 $(ARGS) tests/apps/chat/test_soak.py
