@@ -25,7 +25,7 @@ DRAW = "441365675334466335442232661515577771217122"  # columns
 PLAYERS = 64  # who move at the same time
 LONG, DAILY = Control(3600.0), Control(0.0, days=7)
 FLAGS = 100  # which fall while all that goes on
-FLAG_SECONDS = 4.0  # after its second move the first of them runs out of time
+FLAG_SECONDS = 10.0  # after its second move the first of them runs out of time
 FLAG_STEP_SECONDS = 0.1  # the next one so much later
 PACE_SECONDS = 10.0  # between two moves of a match, while flags fall
 ASLEEP = 1000  # matches whose memory is measured
