@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import Server
 from tests.browser.windows import AXE, OVERFLOW, UNREACHABLE, VIOLATIONS, WATCH_SHIFTS
@@ -276,8 +276,11 @@ async def test_a_match_is_looked_back_on_while_a_clock_elsewhere_runs_out(
         await ada.press("Sound")
         await ada.page.reload()
         await expect(ada.page.get_by_role("button", name="Sound", pressed=True)).to_be_visible()
-        await ada.move("d3")
-        await bob.move(match, "c3")
+        async with held_up(ada.page, "**/moves"):
+            await ada.move("d3")  # which the page hears of by its socket
+            await bob.move(match, "c3")
+            await expect(ada.status).to_contain_text("Bob: c3")
+        await expect(ada.page.locator("#moves.htmx-request")).to_have_count(0)
         await expect(ada.status).to_contain_text("Bob: c3")
         await ada.is_fine(artefacts, "reversi")
         await ada.move("c4")
@@ -384,6 +387,24 @@ async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
     await ada.press("Yes, resign")
     await expect(ada.status).to_contain_text("Dormouse won")
     assert ada.complaints == eve.complaints == []
+
+
+@asynccontextmanager
+async def held_up(page: Page, path: str) -> AsyncIterator[None]:
+    """Let answers from there arrive only afterwards."""
+    may_arrive, has_arrived = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        answer = await route.fetch()
+        await may_arrive.wait()
+        await route.fulfill(response=answer)
+        has_arrived.set()
+
+    await page.route(path, hold)
+    yield
+    may_arrive.set()
+    await has_arrived.wait()
+    await page.unroute(path)
 
 
 async def is_warned(window: Window, artefacts: Path) -> None:
