@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from datetime import UTC, datetime
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +28,17 @@ def _title(text: str) -> str:
     return title
 
 
+def _moment(moment: datetime) -> datetime:
+    if not FIRST <= moment < LAST:
+        raise ValueError(f"an event begins between {FIRST.year} and {LAST.year}")
+    return moment
+
+
+# Years that calendars, other time zones and whatever else is reckoned from it can bear.
+FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LAST: Final = datetime(3000, 1, 1, tzinfo=UTC)
+
+Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Slug = Annotated[str, Field(max_length=facts.MAX_SLUG), AfterValidator(_slug)]
 Title = Annotated[str, Field(max_length=facts.MAX_TITLE), AfterValidator(_title)]
 Cents = Annotated[int, Field(ge=0, le=facts.MAX_CENTS)]
@@ -66,7 +78,7 @@ class NewEvent(Body):
     seats_per_row: Annotated[int, Field(ge=1, le=facts.MAX_SEATS_PER_ROW)]
     price: Cents
     """Of each seat."""
-    starts_at: AwareDatetime | None = None
+    starts_at: Moment | None = None
     """In 30 days, by default."""
     per_person: PerPerson = 0
     """How many seats somebody may have; 0 for no limit."""
@@ -76,7 +88,7 @@ class ChangeEvent(Body):
     """Change an event. What isn't named stays."""
 
     title: Title | None = None
-    starts_at: AwareDatetime | None = None
+    starts_at: Moment | None = None
     is_open: bool | None = None
     """Whether seats are sold."""
     per_person: PerPerson | None = None

@@ -17,6 +17,7 @@ from runtime import DurableObjectState
 
 PAGE: Final = 500  # orders that are returned at a time
 HOLDS_SHOWN: Final = 100
+MAX_NUMBER: Final = 10**15  # of a hold, as somebody may name it
 MAX_VOUCHERS: Final = 1_000
 CHANGEABLE: Final = frozenset(
     {"title", "starts_at", "is_open", "per_person", "per_second", "tiers"}
@@ -87,7 +88,7 @@ class Office:
     async def let_go(self, person: Person, number: int) -> None:
         """Release a hold of somebody else."""
         now = await self._may(person)
-        hold = holds.find(self._sql, number)
+        hold = holds.find(self._sql, number) if 0 < number <= MAX_NUMBER else None
         if hold is None:
             raise NotFound("there is no such hold")
         if hold.state is not State.HELD:

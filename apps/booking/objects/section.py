@@ -98,6 +98,7 @@ class Section(DurableObject[Env]):
         if not person.id:
             return Response(401, text="who are you?")
         if self.ctx.storage.kv.get(_HOUSE) is None:
+            await self.ctx.storage.delete_all()  # nothing is left of having asked for it
             return Response(404, text="there is no such section")
         self.ctx.accept_web_socket(ws, tags=[person.id])
         if (since := request.query.get("since")) is not None:

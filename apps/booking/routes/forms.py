@@ -38,7 +38,7 @@ async def hold_seats(
     best = form.get("best")
     try:
         wanted = NewHold.model_validate(
-            {"best": int(best)} if best and best.isdecimal() else {"seats": form.getall("seat", [])}
+            {"best": best} if best else {"seats": form.getall("seat", [])}
         )
         names = tuple(wanted.seats or ())
         await events.get_by_name(event_slug).hold(person(request), names, wanted.best or 0)
@@ -124,14 +124,14 @@ async def confirm_hold(
     total = form.get("total")
     try:
         wanted = Confirm.model_validate(
-            {"card": form.get("card", Card.GOOD), "total": int(total) if total else None}
+            {"card": form.get("card", Card.GOOD), "total": total or None}
         )
         key = str(form.get("key", ""))[:255]
         event = events.get_by_name(event_slug)
         paid = await event.confirm(person(request), hold_ref, key, wanted.card, wanted.total)
         if paid.declined:
             raise Declined(paid.declined)
-    except (ValueError, Refusal) as refusal:  # pydantic's is one as well
+    except (ValidationError, Refusal) as refusal:
         return await shown(request, event_slug, events, sections, refusal)
     return _to(request, f"/booking/orders/{paid.sale.id}")
 
@@ -143,9 +143,9 @@ async def wait_for_seats(
     """Wait for seats that become free."""
     form = await request.form()
     try:
-        wanted = Wait.model_validate({"seats": int(form.get("seats") or 1)})
+        wanted = Wait.model_validate({"seats": form.get("seats") or 1})
         await events.get_by_name(event_slug).wait(person(request), wanted.seats)
-    except (ValueError, Refusal) as refusal:
+    except (ValidationError, Refusal) as refusal:
         return await shown(request, event_slug, events, sections, refusal)
     return await shown(request, event_slug, events, sections)
 

@@ -18,6 +18,7 @@ from apps.booking.routes.given import GuestRequest
 
 PATIENCE_SECONDS: Final = 300.0
 MAX_SEED: Final = 10**9
+MAX_WAITING: Final = 4  # runs, the one that is under way included
 KEPT: Final = 50  # runs that can be looked at
 VARIANTS: Final = ("sound", "hasty", "forgetful")
 Seed = Annotated[int, QueryParameter(ge=0, le=MAX_SEED)]
@@ -47,10 +48,15 @@ class Runs:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, seed: int, variant: str) -> Run:
-        """Return a run, which begins if it hasn't: the same seed is the same run."""
+    def start(self, seed: int, variant: str) -> Run | None:
+        """Return a run, which begins if it hasn't: the same seed is the same run.
+
+        None if as many are under way as may wait for each other.
+        """
         run = self._runs.get((seed, variant))
         if run is None or run.failure:
+            if len(self._tasks) >= MAX_WAITING:
+                return None
             run = self._runs[seed, variant] = Run(seed, variant)
             task = asyncio.ensure_future(self._go(run))
             self._tasks.add(task)
@@ -111,10 +117,13 @@ async def run_proof(request: GuestRequest) -> Response[Any]:
     form = await request.form()
     seed = str(form.get("seed") or "7")
     variant = str(form.get("variant") or "sound")
-    if not seed.isdecimal() or int(seed) > MAX_SEED or variant not in VARIANTS:
+    is_seed = seed.isdecimal() and len(seed) <= len(str(MAX_SEED)) and int(seed) <= MAX_SEED
+    if not is_seed or variant not in VARIANTS:
         context = _context(request, 7, "sound") | {"notice": "A seed is a number up to a billion."}
         return Template("booking/proof.html", context=context, status_code=422)
-    RUNS.start(int(seed), variant)
+    if RUNS.start(int(seed), variant) is None:
+        context = _context(request, int(seed), variant) | {"notice": "Others wait; try again soon."}
+        return Template("booking/proof.html", context=context, status_code=429)
     return Redirect(f"/booking/proof?seed={int(seed)}&variant={variant}", status_code=303)
 
 

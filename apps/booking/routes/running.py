@@ -15,6 +15,8 @@ from apps.booking.routes.given import Customers, Events, GuestRequest, KnownRequ
 from apps.booking.routes.making import changes_of, new_house, open_event
 from apps.welcome import ask_name
 
+MAX_DIGITS = 9  # of an amount, before the point
+
 
 @get("/booking/new", include_in_schema=False)
 async def ask_for_event(request: GuestRequest) -> Template:
@@ -57,7 +59,7 @@ async def change_prices(request: KnownRequest, event_slug: Slug, events: Events)
     form, event = await request.form(), events.get_by_name(event_slug)
     columns = (form.getall(name, []) for name in ("name", "first_row", "last_row", "price"))
     tiers = [
-        {"name": name, "first_row": first, "last_row": last, "price": _cents(price)}
+        {"name": name, "first_row": first, "last_row": last, "price": _cents(str(price))}
         for name, first, last, price in zip(*columns, strict=False)
         if name
     ]
@@ -118,7 +120,8 @@ def _typed(form: dict[str, str]) -> dict[str, str]:
 def _cents(text: str) -> str:
     """Return an amount such as ``12.50`` in cents, or something that is refused as no number."""
     whole, _, rest = text.strip().replace(",", ".").partition(".")
-    is_amount = whole.isdecimal() and len(rest) <= 2 and (rest == "" or rest.isdecimal())
+    is_short = len(whole) <= MAX_DIGITS and len(rest) <= 2
+    is_amount = is_short and whole.isdecimal() and (rest == "" or rest.isdecimal())
     return str(int(whole) * 100 + int(rest.ljust(2, "0") or 0)) if is_amount else text
 
 

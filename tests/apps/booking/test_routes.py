@@ -211,6 +211,36 @@ async def test_the_pages_work_without_javascript(address: str, ada: httpx.AsyncC
     assert (two["tiers"][0]["price"], two["starts_at"][:13]) == (1250, "2030-05-01T20")
 
 
+async def test_no_form_however_odd_is_our_fault(address: str, ada: httpx.AsyncClient) -> None:
+    held = await hold(ada, best=1)
+    here, huge = "/booking/gala", "9" * 5_000
+    file = ("name", b"bytes")
+    forms: tuple[tuple[str, dict[str, Any]], ...] = (
+        (f"{here}/holds", {"data": {"best": huge}}),
+        (f"{here}/holds", {"files": {"best": file}}),
+        (f"{here}/holds", {"files": {"seat": file}}),
+        (f"{here}/wait", {"files": {"seats": file}}),
+        (f"{here}/holds/{held['hold_id']}/confirm", {"files": {"total": file}}),
+        (f"{here}/holds/{held['hold_id']}/confirm", {"data": {"total": "a lot"}}),
+        (f"{here}/admin", {"data": {"price": huge}}),
+        (f"{here}/admin/tiers", {"data": {"name": "x", "first_row": "1", "last_row": "2"}}
+         | {"files": {"price": file}}),
+        ("/booking", {"data": GALA | {"slug": "new", "price": huge}}),
+        ("/booking", {"data": GALA | {"slug": "new", "starts_at": "9999-12-31T23:59-12:00"}}),
+        ("/booking/proof", {"data": {"seed": huge}}),
+    )  # fmt: skip
+    cookies = {"guest": ada.headers["authorization"].removeprefix("Bearer ")}
+    async with httpx.AsyncClient(
+        base_url=f"http://{address}", headers=HTML, cookies=cookies
+    ) as browser:
+        for path, form in forms:
+            assert (await browser.post(path, **form)).status_code in (303, 422), (path, form)
+        gone = await browser.post(f"{here}/admin/holds/{10**30}/release")
+        assert gone.status_code == 404
+        assert (await browser.get("/booking")).status_code == 200
+    assert (await ada.get("/events/gala")).json()["held"] == 1
+
+
 async def test_a_socket_watches(address: str, ada: httpx.AsyncClient) -> None:
     headers = {"authorization": ada.headers["authorization"]}
     uri = f"ws://{address}/booking/gala/ws?since="
