@@ -18,6 +18,7 @@ from apps.game.domain.players import choose
 from apps.game.domain.rating import Rating
 from apps.game.domain.refusals import Refused
 from apps.game.domain.view import LogEntry, View
+from apps.game.objects.bot import Bot
 from apps.game.objects.match import CLOCK, Match
 from runtime import AlarmInvocation
 from runtime.checkers import Operation, Violation, no_double_move
@@ -101,6 +102,17 @@ class SilentMatch(Match):
         pass
 
 
+class SteadyBot(Bot):
+    """Draws its moves by nothing that a seed doesn't know."""
+
+    def _secret(self) -> str:
+        return "none"
+
+
+def _with(name: str, cls: type) -> dict[str, type]:
+    return {**APP.bindings, name: cls}
+
+
 class Gaming(Scenario):
     """Two windows of one player, one of the other, and somebody who watches."""
 
@@ -163,7 +175,7 @@ class Gaming(Scenario):
 class Botting(Scenario):
     """Somebody plays against the bot, which has to answer whatever goes wrong."""
 
-    bindings: ClassVar = dict(APP.bindings)
+    bindings: ClassVar = _with("bots", SteadyBot)
     refusals = (Refused,)
     clients = 1
     steps = 8
@@ -279,10 +291,6 @@ class Listener:
 
 def _seq(version: str) -> int:
     return int(version.partition("-")[0])
-
-
-def _with(name: str, cls: type) -> dict[str, type]:
-    return {**APP.bindings, name: cls}
 
 
 class GamingHastily(Gaming):
