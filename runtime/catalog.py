@@ -99,9 +99,13 @@ class Catalog:
         Raises:
             DataFolderRefused: If it can't be opened, or is one of a newer version.
         """
-        connection = aiosqlite.Connection(partial(_open, path), _ROWS_AT_ONCE)
+        failures: list[Exception] = []
+        connection = aiosqlite.Connection(partial(_open, path, failures), _ROWS_AT_ONCE)
         try:
             await connection
+            for failure in failures:
+                await connection.close()  # which waits for its thread, unlike an error in there
+                raise failure
         except CatalogError as error:
             raise DataFolderRefused(
                 f"the catalog {path} can't be opened: {error}. Restore a backup of the data folder"
@@ -286,14 +290,13 @@ class Catalog:
             await self._connection.executemany(statement, rows)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, failures: list[Exception]) -> sqlite3.Connection:
     """Open the file as the catalog needs it, all at once, on the catalog's thread."""
     connection = sqlite3.connect(path)
     try:
         _bring_up_to_date(connection, path)
-    except BaseException:
-        connection.close()
-        raise
+    except (CatalogError, DataFolderRefused) as error:
+        failures.append(error)
     return connection
 
 
