@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
@@ -44,6 +45,7 @@ _OPENINGS: Final = {
     ),
 }
 
+_DAYS: Final = re.compile(r"[0-9]{1,3}")
 _json = TypeAdapter(View)
 _random = SystemRandom()  # what is suggested to one player isn't to be guessed by the other
 
@@ -177,7 +179,7 @@ def parse_new_match(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the body that a form means: ``clock`` is one of `CLOCKS`, or "3 days"."""
     clock, _, is_days = form.get("clock", "").partition(" day")
     if is_days or "day" in form.get("clock", ""):
-        time: dict[str, Any] = {"days": int(clock) if clock.isdecimal() else clock}
+        time: dict[str, Any] = {"days": int(clock) if _DAYS.fullmatch(clock) else clock}
     else:
         initial, increment = CLOCKS.get(clock, (clock, 0))
         time = {"initial": initial, "increment": increment}

@@ -133,9 +133,14 @@ class Match(DurableObject[Env]):
         Raises:
             Refused: If a rule forbids it.
         """
-        seat = self._match().seat_of(who)
-        gone_since = self._watchers.presence().gone_since[1 - seat] if seat is not None else None
-        return await self._do(who, commands.command_for(action, gone_since))
+
+        def decide(match: State[Any, Any], moment: float) -> Events:
+            seat = match.seat_of(who)
+            gone = self._watchers.presence().gone_since  # as it is now: they may just have come
+            command = commands.command_for(action, None if seat is None else gone[1 - seat])
+            return commands.decide(match, seat, command, moment)
+
+        return await self._change(who, decide)
 
     async def look(self, who: str) -> View:
         """Return the match as somebody sees it."""
@@ -229,7 +234,9 @@ class Match(DurableObject[Env]):
             refusal.view = self._view(self._match().seat_of(who))
             raise
         await self._happen(events)
-        return self._view(self._match().seat_of(who))
+        seat = self._match().seat_of(who)
+        await self._watchers.heard_of(seat)
+        return self._view(seat)
 
     async def _happen(self, events: Events) -> None:
         """Keep what has happened, in one commit with all that follows from it, and show it."""

@@ -56,6 +56,14 @@ class Watchers:
             store.note_presence(self._ctx.storage.sql, seat, None)
         await self._soon()
 
+    async def heard_of(self, seat: int | None) -> None:
+        """Note that somebody has done something, so that if they have no window, they aren't gone
+        for longer than since now."""
+        sql = self._ctx.storage.sql
+        if seat is not None and store.gone_since(sql)[seat] is not None:
+            store.note_presence(sql, seat, self._now())
+            await self.wind()
+
     async def left(self, ws: WebSocket) -> None:
         """Note that a socket is closed; if it was a player's last, they are gone."""
         seat = self._of(ws)["seat"]

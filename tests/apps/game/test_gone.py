@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from apps.game.domain.clock import Control
+from apps.game.domain.refusals import Refused
 from apps.game.domain.timeouts import CLAIM_SECONDS, GONE_SECONDS
 from runtime.testing import TestRuntime
 from tests.apps.game.conftest import Table, pushed
@@ -77,6 +79,38 @@ async def test_whoever_plays_by_program_and_has_no_window_isnt_gone(
     await runtime.clock.advance(CLAIM_SECONDS + 1)
 
     assert (await table.refused(table.match.act("ada", "claim-win"))).rule == "not-gone"
+
+
+async def test_whoever_plays_though_their_window_is_closed_isnt_gone(
+    runtime: TestRuntime[Any], table: Table
+) -> None:
+    await table.open(control=LONG)
+    bob = await table.enter("bob")
+    await table.play("1")
+    await bob.leave()
+    await runtime.clock.advance(CLAIM_SECONDS + 1)
+
+    await table.play("2")
+
+    assert (await table.refused(table.match.act("ada", "claim-win"))).rule == "not-gone"
+    await runtime.clock.advance(CLAIM_SECONDS + 1)
+    assert "claim-win" in (await table.look()).may
+
+
+async def test_whoever_comes_back_while_the_match_is_claimed_isnt_gone(
+    runtime: TestRuntime[Any], table: Table
+) -> None:
+    await table.open(control=LONG)
+    bob = await table.enter("bob")
+    await table.play("1", "2")
+    await bob.leave()
+    await runtime.clock.advance(400)  # so that to claim it, the match has to ask the pulse
+
+    claim = asyncio.create_task(table.match.act("ada", "claim-win"))
+    await table.enter("bob")
+
+    with pytest.raises(Refused, match="isn't gone"):
+        await claim
 
 
 async def test_nobody_has_to_be_there_where_there_are_days(

@@ -110,3 +110,16 @@ async def test_when_it_is_over_everybody_may_know(evicting: bool) -> None:
 
     assert "ship" not in pieces(hidden)
     assert "ship" in pieces(shown)
+
+
+async def test_where_a_bots_ships_are_follows_from_nothing_that_is_known() -> None:
+    fleets = set()
+    for _ in range(2):
+        async with TestRuntime(bindings=APP.bindings, start=1_700_000_000.0) as runtime:
+            match = runtime.env.matches.get_by_name("the-same-match")
+            await match.open("ada", "Ada", Wish("battleship", Control(600.0), "bot", 0))
+            await runtime.clock.advance(1)
+            await match.act("ada", "abort")
+            fleets.add(repr((await match.log("ada"))[-2]))
+
+    assert len(fleets) == 2

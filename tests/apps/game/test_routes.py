@@ -335,10 +335,12 @@ async def test_a_form_that_cant_be_comes_back_with_the_reason(
     people: list[httpx.AsyncClient], address: str
 ) -> None:
     form = {"game": "chess", "clock": "5+0", "opponent": "anyone"}
+    long = {"game": "reversi", "clock": f"{'9' * 5000} days", "opponent": "anyone"}
 
     answer = await people[0].post(f"http://{address}/game", data=form, headers=HTML)
+    too_long = await people[0].post(f"http://{address}/game", data=long, headers=HTML)
 
-    assert answer.status_code == 422
+    assert (answer.status_code, too_long.status_code) == (422, 422)
     assert "there is no game" in answer.text
 
 
