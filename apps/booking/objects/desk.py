@@ -60,6 +60,7 @@ class Desk:
         if not self._hall.exists:
             await self._ctx.storage.delete_all()
             raise NotFound("there is no such event")
+        await self._hall.tell_sections_of_house()
         now = self.now()
         if self._first() <= now:
             for hold in holds.due(self._sql, now):
@@ -74,7 +75,7 @@ class Desk:
         now = await self.tidy()
         house = self._hall.house
         if house.per_second:
-            await self._env.queues.get_by_name(house.slug).must_be_in(person.id)
+            await self._env.queues.get_by_name(house.slug).must_be_in(person.id, house.per_second)
             now, house = await self.tidy(), self._hall.house
         house.must_be_on_sale(now)
         wanted = self._hall.wanted(names) if names else ()

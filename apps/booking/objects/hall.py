@@ -8,7 +8,7 @@ be done.
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apps.booking.domain import seating
 from apps.booking.domain.hold import Hold, check_count
@@ -22,6 +22,9 @@ from runtime.patterns.outbox import Outbox
 
 if TYPE_CHECKING:
     from apps.booking.objects.section import Section
+
+
+_UNTOLD: Final = "untold"  # there as long as sections may not know what the event is
 
 
 class Hall:
@@ -59,13 +62,17 @@ class Hall:
         """Keep a new event."""
         houses.create(self._ctx.storage.sql, house)
         self._house = house
-        if not house.sections:
+        if house.sections:
+            self._ctx.storage.kv.put(_UNTOLD, True)
+        else:
             self.seats.fill(house.capacity)
 
     def change(self, house: House) -> None:
         """Keep what is new about it."""
         houses.change(self._ctx.storage.sql, house)
         self._house = house
+        if house.sections:
+            self._ctx.storage.kv.put(_UNTOLD, True)
 
     @property
     def is_sharded(self) -> bool:
@@ -151,9 +158,17 @@ class Hall:
         return "".join(parts)
 
     async def tell_sections_of_house(self) -> None:
-        """Have all sections know what the event is now."""
-        for number in range(len(self.house.sections)):
+        """Have all sections know what the event is now, unless they do.
+
+        The process may die in between, so whatever an event does begins with this.
+        """
+        if not self.is_sharded or not self._ctx.storage.kv.get(_UNTOLD, False):
+            return
+        house = self.house
+        for number in range(len(house.sections)):
             await self._section(number).be(self.house, number)
+        if house == self.house:  # else it has changed meanwhile, and who did that tells them
+            self._ctx.storage.kv.delete(_UNTOLD)
 
     async def _tell_sections(self, what: str, hold: Hold) -> None:
         # Which sections have seats of a hold that isn't complete, nobody knows.

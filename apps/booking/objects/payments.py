@@ -40,7 +40,7 @@ class Payments(DurableObject[Env]):
         if card is Card.LOST:
             raise TimeoutError("the provider doesn't answer")
         if (known := charges.find(self._sql, id)) is not None:
-            if known.amount != amount:
+            if known.amount != amount and known.state is not ChargeState.CANCELLED:
                 raise Conflict("this charge is for another amount")
             return known
         is_slow = card in (Card.SLOW, Card.SLOW_DECLINED)

@@ -49,6 +49,8 @@ class Queue(DurableObject[Env]):
         Raises:
             TooSoon: If so many wait that it makes no sense.
         """
+        if not self._per_second:
+            return Place(is_in=True)  # and nobody stands in a queue that there isn't
         now = self._now()
         self._sql.exec("DELETE FROM queue WHERE person_id = ? AND until <= ?", person_id, now)
         if self._entry(person_id) is None:
@@ -66,14 +68,17 @@ class Queue(DurableObject[Env]):
         is_over = entry is None or (entry[1] is not None and entry[1] <= now)
         return None if is_over else self._place(person_id, now)
 
-    async def must_be_in(self, person_id: str) -> None:
+    async def must_be_in(self, person_id: str, per_second: int) -> None:
         """Let only those pass who were let in.
+
+        Args:
+            per_second: As the event has it. It may have died before it could tell.
 
         Raises:
             TooSoon: For everybody else, with when to try again.
         """
-        if not self._per_second:
-            return
+        if per_second != self._per_second:
+            await self.be(per_second)
         place = await self.join(person_id)
         if not place.is_in:
             wait = max(1, round(place.seconds))

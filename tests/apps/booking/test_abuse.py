@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from apps.booking.app import APP
 from apps.booking.domain.hold import HOLD_SECONDS, MAX_TRIES
 from apps.booking.domain.house import House, Person, Tier, section_rows
 from apps.booking.domain.payment import Card
-from apps.booking.domain.refusals import Conflict, Gone
+from apps.booking.domain.refusals import Conflict, Gone, TooSoon
 from apps.booking.domain.saga import Way
 from apps.booking.objects.event import Event
+from apps.booking.objects.queue import Queue
+from apps.booking.objects.section import Section
+from runtime import errors
 from runtime.testing import TestRuntime
 from tests.apps.booking.conftest import ADA, BOB, EVE, OWNER, ref
+from tests.conftest import StartRuntime
 
 
 async def test_an_order_that_is_looked_at_while_it_is_cancelled_is_refunded(
@@ -116,19 +122,59 @@ async def test_nothing_is_offered_once_the_event_has_begun(
     assert await event.held_by(ADA) == []
 
 
+def arena() -> House:
+    """Return an event with three sections."""
+    rows, width = 60, 50
+    tiers = (Tier("Standard", 0, rows - 1, 500),)
+    height = section_rows(rows, width)
+    return House("arena", "Arena", rows, width, OWNER, 0.0, tiers=tiers, section_rows=height)
+
+
 async def test_who_asks_many_times_at_once_gets_no_more_than_they_may_have(
     runtime: TestRuntime[Any],
 ) -> None:
-    arena: Event = runtime.env.events.get_by_name("arena")
-    tiers = (Tier("Standard", 0, 59, 500),)
-    facts: dict[str, Any] = {"per_person": 2, "section_rows": section_rows(60, 50)}
-    await arena.open(House("arena", "Arena", 60, 50, OWNER, 0.0, tiers=tiers, **facts))
+    event: Event = runtime.env.events.get_by_name("arena")
+    await event.open(replace(arena(), per_person=2))
 
     answers = await asyncio.gather(
-        *(arena.hold(ADA, (), 2) for _ in range(3)), return_exceptions=True
+        *(event.hold(ADA, (), 2) for _ in range(3)), return_exceptions=True
     )
     await runtime.clock.advance(5)  # the letters that give seats back
 
     assert sorted(type(answer).__name__ for answer in answers) == ["Conflict", "Conflict", "Sale"]
-    _, states = await arena.plan()
+    _, states = await event.plan()
     assert states.count("h") == 2
+
+
+async def test_an_event_that_dies_while_its_sections_are_made_goes_on_with_it(
+    start_runtime: StartRuntime,
+) -> None:
+    is_dying = [True]
+
+    class Dying(Section):
+        async def be(self, house: House, number: int) -> None:
+            if number == 1 and is_dying.pop():
+                self.ctx.abort("the power is gone")
+            await super().be(house, number)
+
+    runtime = await start_runtime(**{**APP.bindings, "sections": Dying})
+    event: Event = runtime.env.events.get_by_name("arena")
+    with pytest.raises(errors.DurableObjectError):
+        await event.open(arena())
+    is_dying.append(False)
+
+    _, states = await event.plan()
+
+    assert states == "f" * 3_000
+
+
+async def test_the_waiting_room_is_there_though_it_has_not_heard_of_it(
+    runtime: TestRuntime[Any], event: Event
+) -> None:
+    await event.change(OWNER, {"per_second": 1})
+    queue: Queue = runtime.env.queues.get_by_name("gala")
+    await queue.be(0)  # as if the event had died before it could tell
+
+    await event.hold(ADA, (), 1)
+    with pytest.raises(TooSoon):
+        await event.hold(BOB, (), 1)
