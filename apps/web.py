@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import CacheControlHeader, MutableScopeHeaders
 from litestar.di import Provide
-from litestar.exceptions import PermissionDeniedException
+from litestar.exceptions import ClientException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
@@ -53,6 +53,16 @@ class App:
     handlers: Sequence[ControllerRouterHandler]
     dependencies: Mapping[str, Provide] = field(default_factory=dict)
     """What its handlers get by the names of their parameters."""
+
+
+class SiteRequest(Request[Any, Any, Any]):
+    """A request whose JSON, if it is nested too deep to be read, is its sender's mistake."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except RecursionError as error:
+            raise ClientException("this is nested too deep", status_code=422) from error
 
 
 def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
@@ -106,6 +116,7 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
             ),
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         ),
+        request_class=SiteRequest,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,  # whoever serves the application decides
     )

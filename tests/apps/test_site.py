@@ -54,6 +54,16 @@ async def test_a_name_that_wont_do_is_asked_for_again(browser: httpx.AsyncClient
     assert 'value="' + "x" * 33 in answer.text  # nothing typed is lost
 
 
+async def test_json_that_is_nested_too_deep_is_its_senders_mistake(
+    browser: httpx.AsyncClient,
+) -> None:
+    headers = {"content-type": "application/json"}
+
+    answer = await browser.post("/api/identity", content=b'{"name":' * 5000, headers=headers)
+
+    assert (answer.status_code, answer.json()["detail"]) == (422, "this is nested too deep")
+
+
 def test_two_apps_cant_have_the_same_binding(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two apps have a 'directory'"):
         create_site(RuntimeConfig(data=tmp_path), APP, APP)
