@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from apps.chat.domain.refusals import Unacceptable
 
@@ -20,7 +21,7 @@ def search_expression(text: str) -> str:
     """
     if len(text) > MAX_SEARCH:
         raise Unacceptable(f"a search has at most {MAX_SEARCH} characters")
-    words = _WORD.findall(text)
+    words = _WORD.findall(unicodedata.normalize("NFC", text))
     if not words:
         raise Unacceptable("type a word to look for")
     return " ".join(f'"{word}"' for word in words) + "*"

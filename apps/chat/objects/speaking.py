@@ -62,7 +62,7 @@ class Speaking(RoomBase):
         now = store.now(self._sql)
         message = self._about_to("edit", author, seq)
         changed = domain.edited(message, text, self._mentioned(text), revision, now)
-        return self._change(message, changed)
+        return await self._change(message, changed)
 
     async def react(self, person: Person, seq: int, kind: str, *, is_on: bool) -> Message:
         """Have somebody react to a message, or not any more.
@@ -74,7 +74,7 @@ class Speaking(RoomBase):
             Unacceptable: If there is no such reaction.
         """
         message = self._about_to("react", person, seq)
-        return self._change(message, domain.reacted(message, person, kind, is_on=is_on))
+        return await self._change(message, domain.reacted(message, person, kind, is_on=is_on))
 
     async def pin(self, person: Person, seq: int, *, is_on: bool) -> Message:
         """Keep a message in everybody's view, or not any more.
@@ -87,7 +87,7 @@ class Speaking(RoomBase):
         message = self._about_to("pin", person, seq)
         if is_on and not message.is_pinned and not store.can_pin_more(self._sql):
             raise NotAllowed(f"{domain.MAX_PINS} messages are pinned; unpin one first")
-        changed = self._change(message, domain.pinned(message, is_on=is_on))
+        changed = await self._change(message, domain.pinned(message, is_on=is_on))
         if changed != message:
             self._show_pins()
         return changed
@@ -107,7 +107,7 @@ class Speaking(RoomBase):
             text = message.text[:AUDITED_TEXT]
             store.room.note(self._sql, person, "delete", message.author, text)
         store.forget_pushes(self._sql)
-        changed = self._change(message, domain.deleted(message, person))
+        changed = await self._change(message, domain.deleted(message, person))
         if message.is_pinned:
             self._show_pins()
         return changed
@@ -169,10 +169,13 @@ class Speaking(RoomBase):
         for visitor in self._visitors():
             store.members.meet(self._sql, visitor.person, 0)
 
-    def _change(self, before: Message, after: Message) -> Message:
+    async def _change(self, before: Message, after: Message) -> Message:
         if after != before:
             store.save(self._sql, after)
             store.words.replace(self._sql, after)
+            if after.mentions != before.mentions:
+                store.reading.mention_anew(self._sql, after.mentions, after.seq)
+                await self._tell_later()
             self._feed.publish(partial(views.changed_message, after))
         return after
 

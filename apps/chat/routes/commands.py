@@ -128,33 +128,54 @@ async def pin(
 
 @post("/chat/{room:str}/people/{id:str}/muting", **GUEST)
 async def mute(
-    the_room: TheRoom, address: Address, asker: Asker, id: FromPath[str], data: Form
+    the_room: TheRoom,
+    address: Address,
+    asker: Asker,
+    id: FromPath[str],
+    data: Form,
+    limits: Limits,
 ) -> Redirect:
     """Have somebody not speak for a while; the room's creator can."""
-    await the_room.mute(asker, id, read_form(Mute, data).minutes)
+    wanted = read_form(Mute, data)
+    await spend(limits, f"person:{asker.id}", "change")
+    await the_room.mute(asker, id, wanted.minutes)
     return _to_about(address)
 
 
 @post("/chat/{room:str}/people/{id:str}/removal", **GUEST)
-async def kick(the_room: TheRoom, address: Address, asker: Asker, id: FromPath[str]) -> Redirect:
+async def kick(
+    the_room: TheRoom, address: Address, asker: Asker, id: FromPath[str], limits: Limits
+) -> Redirect:
     """Close somebody's windows; the room's creator can."""
+    await spend(limits, f"person:{asker.id}", "change")
     await the_room.kick(asker, id)
     return _to_about(address)
 
 
 @post("/chat/{room:str}/people/{id:str}/ban", **GUEST)
 async def ban(
-    the_room: TheRoom, address: Address, asker: Asker, id: FromPath[str], data: Form
+    the_room: TheRoom,
+    address: Address,
+    asker: Asker,
+    id: FromPath[str],
+    data: Form,
+    limits: Limits,
 ) -> Redirect:
     """Don't let somebody in any more, or do again; the room's creator can."""
-    await the_room.ban(asker, id, is_on=read_form(Switch, data).on)
+    wanted = read_form(Switch, data)
+    await spend(limits, f"person:{asker.id}", "change")
+    await the_room.ban(asker, id, is_on=wanted.on)
     return _to_about(address)
 
 
 @post("/chat/{room:str}/slow", **GUEST)
-async def slow_down(the_room: TheRoom, address: Address, asker: Asker, data: Form) -> Redirect:
+async def slow_down(
+    the_room: TheRoom, address: Address, asker: Asker, data: Form, limits: Limits
+) -> Redirect:
     """Set the room's slow mode; its creator can."""
-    await the_room.slow_down(asker, read_form(SlowDown, data).seconds)
+    wanted = read_form(SlowDown, data)
+    await spend(limits, f"person:{asker.id}", "change")
+    await the_room.slow_down(asker, wanted.seconds)
     return _to_about(address)
 
 

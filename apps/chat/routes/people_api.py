@@ -7,7 +7,7 @@ from apps.chat.domain import AuditRow, NotAllowed, Standing
 from apps.chat.events import Mute, RoomOpened, SlowDown
 from apps.chat.routes.api import API, ROOM
 from apps.chat.routes.commands import opened_direct
-from apps.chat.routes.edge import Asker, Limits, Rooms, TheRoom
+from apps.chat.routes.edge import Asker, Limits, Rooms, TheRoom, spend
 
 SOMEBODY = f"{ROOM}/people/{{id:str}}"
 
@@ -28,33 +28,40 @@ async def open_direct_room(
 
 @put(f"{SOMEBODY}/mute", status_code=204, **API)
 async def mute_person(
-    the_room: TheRoom, asker: Asker, id: FromPath[str], data: JSONBody[Mute]
+    the_room: TheRoom, asker: Asker, id: FromPath[str], data: JSONBody[Mute], limits: Limits
 ) -> None:
     """Have somebody not speak for so many minutes; 0 ends it."""
+    await spend(limits, f"person:{asker.id}", "change")
     await the_room.mute(asker, id, data.minutes)
 
 
 @post(f"{SOMEBODY}/kick", status_code=204, **API)
-async def kick_person(the_room: TheRoom, asker: Asker, id: FromPath[str]) -> None:
+async def kick_person(the_room: TheRoom, asker: Asker, id: FromPath[str], limits: Limits) -> None:
     """Close somebody's sockets with 4403. They may come back."""
+    await spend(limits, f"person:{asker.id}", "change")
     await the_room.kick(asker, id)
 
 
 @put(f"{SOMEBODY}/ban", status_code=204, **API)
-async def ban_person(the_room: TheRoom, asker: Asker, id: FromPath[str]) -> None:
+async def ban_person(the_room: TheRoom, asker: Asker, id: FromPath[str], limits: Limits) -> None:
     """Close somebody's sockets with 4403, and don't let them in any more."""
+    await spend(limits, f"person:{asker.id}", "change")
     await the_room.ban(asker, id, is_on=True)
 
 
 @delete(f"{SOMEBODY}/ban", **API)
-async def unban_person(the_room: TheRoom, asker: Asker, id: FromPath[str]) -> None:
+async def unban_person(the_room: TheRoom, asker: Asker, id: FromPath[str], limits: Limits) -> None:
     """Let somebody in again."""
+    await spend(limits, f"person:{asker.id}", "change")
     await the_room.ban(asker, id, is_on=False)
 
 
 @put(f"{ROOM}/slow", status_code=204, **API)
-async def set_slow_mode(the_room: TheRoom, asker: Asker, data: JSONBody[SlowDown]) -> None:
+async def set_slow_mode(
+    the_room: TheRoom, asker: Asker, data: JSONBody[SlowDown], limits: Limits
+) -> None:
     """Have everybody but you wait so many seconds between two messages; 0 ends it."""
+    await spend(limits, f"person:{asker.id}", "change")
     await the_room.slow_down(asker, data.seconds)
 
 

@@ -46,9 +46,20 @@ def speak(sql: SqlStorage, author: Person, seq: int, *, has_unread: bool) -> Non
 
 
 def mention(sql: SqlStorage, people: tuple[Person, ...], seq: int) -> None:
-    """Note who is named in a message."""
+    """Note who is named in a message, of those who haven't read it: its author has."""
     for person in people:
-        sql.exec("INSERT OR IGNORE INTO mentioned VALUES (?, ?)", person.id, seq)
+        sql.exec(
+            "INSERT OR IGNORE INTO mentioned SELECT id, seq FROM members, messages "
+            "WHERE id = ? AND seq = ? AND read_up_to < seq",
+            person.id,
+            seq,
+        )
+
+
+def mention_anew(sql: SqlStorage, people: tuple[Person, ...], seq: int) -> None:
+    """Note who is named in a message that was changed, and that nobody else is any more."""
+    sql.exec("DELETE FROM mentioned WHERE seq = ?", seq)
+    mention(sql, people, seq)
 
 
 def readers(sql: SqlStorage) -> tuple[Reader, ...]:

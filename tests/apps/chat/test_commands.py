@@ -156,6 +156,16 @@ async def test_whoever_says_too_much_is_told_when_to_go_on(ada: httpx.AsyncClien
     assert len(said) == 1 + len(answers) - len(refused)
 
 
+async def test_a_creator_cant_fill_the_room_with_announcements(ada: httpx.AsyncClient) -> None:
+    answers = [
+        await ada.post("/chat/tea/slow", data={"seconds": 5 + 5 * (number % 2)})
+        for number in range(60)
+    ]
+
+    assert 429 in [answer.status_code for answer in answers]
+    assert answers[0].status_code == 303
+
+
 async def test_pages_of_a_room_hang_on_its_own_path(
     ada: httpx.AsyncClient, bob: httpx.AsyncClient
 ) -> None:

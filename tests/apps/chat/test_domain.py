@@ -262,6 +262,10 @@ def test_a_search_quotes_every_word(text: str) -> None:
     assert re.fullmatch(r'"[^\W_]+"( "[^\W_]+")*\*', expression)
 
 
+def test_a_search_doesnt_cut_a_letter_from_its_mark() -> None:
+    assert search_expression("cafe\u0301s") == search_expression("caf\u00e9s") == '"caf\u00e9s"*'
+
+
 def test_a_socket_may_be_quick_for_a_moment_and_not_for_long() -> None:
     bucket: Bucket | None = Bucket.full(FRAMES, 100.0)
     for _ in range(int(FRAMES.burst)):

@@ -318,3 +318,25 @@ async def test_a_limit_survives_the_process_and_leaves_nothing_behind(
     assert wait == pytest.approx(10, abs=0.1)
     assert (others, again) == (0, 0)
     assert await runtime.list_durable_object_ids(runtime.env.limits) == []
+
+
+async def test_whoever_is_named_is_whom_the_message_names_now_and_who_hasnt_read_it(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    await room.post(ADA, "c1", "welcome")
+    await enter(runtime, room, BOB)
+    for number, text in enumerate(("@Bob", "@Bob and @Ada", "nobody"), start=2):
+        await room.post(ADA, f"c{number}", text)
+    await runtime.clock.advance(LONG)
+    before = await unread(runtime, BOB), await unread(runtime, ADA)
+
+    await room.delete(ADA, 2)
+    await room.edit(ADA, 3, "@Ada", 0)
+    await runtime.clock.advance(LONG)
+    without = await unread(runtime, BOB)
+    await room.edit(ADA, 4, "@Bob after all", 0)
+    await runtime.clock.advance(LONG)
+
+    assert before == ([("tea", 3, 2)], [("tea", 0, 0)])
+    assert without == [("tea", 3, 0)]
+    assert await unread(runtime, BOB) == [("tea", 3, 1)]
