@@ -31,7 +31,7 @@ def event(scene: Scene, guest: Guest) -> dict[str, Any]:
     return {
         "guest": guest,
         "house": scene.house,
-        "rows": rows(scene.house, scene.seats),
+        "rows": () if scene.house.sections else rows(scene.house, scene.seats),
         "tally": scene.tally,
         "cursor": scene.cursor,
         "holds": scene.holds,

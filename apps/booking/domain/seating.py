@@ -37,6 +37,15 @@ def nearest(free: Rows, width: int, count: int, row: int, place: float) -> tuple
     return None if found is None else tuple(range(found, found + count))
 
 
+def longest(free: Rows) -> int:
+    """Return how many free seats there are together, at most."""
+    rest, count = [seats for seats in free if seats], 0
+    while rest:
+        rest = [both for seats in rest if (both := seats & seats >> 1)]
+        count += 1
+    return count
+
+
 def alternatives(free: Rows, width: int, wanted: Iterable[int], count: int) -> tuple[int, ...]:
     """Return what to offer instead of seats that are taken: as many together nearby, or else the
     nearest ones, one by one; fewer if there are fewer.

@@ -8,7 +8,7 @@ from typing import Final
 
 from apps.booking import views
 from apps.booking.domain import hold as rules
-from apps.booking.domain import saga, waiting
+from apps.booking.domain import saga, seating, waiting
 from apps.booking.domain.hold import Hold, Reference
 from apps.booking.domain.house import Person
 from apps.booking.domain.refusals import Conflict, NotFound, Taken, TooSoon
@@ -63,8 +63,8 @@ class Desk:
         await self._hall.tell_sections_of_house()
         now = self.now()
         if self._first() <= now:
-            for hold in holds.due(self._sql, now):
-                if hold.state is State.HELD:
+            while late := holds.late(self._sql, now):
+                for hold in late:
                     await self.end(hold, Step.LATE, now)
             self._first_due = None
             await self.set_alarm()
@@ -235,8 +235,9 @@ class Desk:
         """Hold free seats for those who have waited longest."""
         if self._hall.is_sharded or not self._hall.house.is_on_sale(now):
             return
-        people = filter(self._may_be_offered, waiting_list.first(self._sql))
         free, width = self._hall.seats.free, self._hall.house.seats_per_row
+        waiting_long = waiting_list.first(self._sql, most=seating.longest(free))
+        people = filter(self._may_be_offered, waiting_long)
         for offer in waiting.offers(free, width, people):
             person = offer.waiting.person
             hold = self.add(person, offer.seats, now, rules.OFFER_SECONDS, is_offer=True)

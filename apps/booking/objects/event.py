@@ -11,7 +11,7 @@ from apps.booking.domain import refunds, saga, seating
 from apps.booking.domain.hold import Reference, check_count, check_limits
 from apps.booking.domain.house import House, Person
 from apps.booking.domain.payment import Card
-from apps.booking.domain.refusals import Conflict, Refusal
+from apps.booking.domain.refusals import Conflict, Refusal, Unfit
 from apps.booking.domain.saga import AWAITS_PAYMENT, State, Step
 from apps.booking.domain.sale import Entry, Paid, Sale, Scene
 from apps.booking.objects.desk import DUE, Desk
@@ -141,6 +141,8 @@ class Event(DurableObject[Env]):
         now = await self._desk.tidy()
         check_count(count)
         house = self._hall.house
+        if count > house.seats_per_row:
+            raise Unfit(f"a row has {house.seats_per_row} seats")
         if self._hall.is_sharded:
             raise Conflict("an event of this size has no waiting list")
         house.must_be_on_sale(now)
@@ -252,6 +254,7 @@ class Event(DurableObject[Env]):
         try:
             now = await self._desk.tidy()
             house = self._hall.house
+            self._show.must_have_room_for(person)
         except Refusal as refusal:
             return Response(refusal.status, text=str(refusal))
         self.ctx.accept_web_socket(ws, tags=[person.id])

@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.booking.domain import seating
 from apps.booking.domain.house import House, Person, Tier
-from apps.booking.domain.refusals import Conflict
+from apps.booking.domain.refusals import Conflict, TooSoon
 from apps.booking.objects.env import Env
 from apps.booking.objects.hall import taken
 from apps.booking.objects.show import Show
@@ -100,6 +100,10 @@ class Section(DurableObject[Env]):
         if self.ctx.storage.kv.get(_HOUSE) is None:
             await self.ctx.storage.delete_all()  # nothing is left of having asked for it
             return Response(404, text="there is no such section")
+        try:
+            self._show.must_have_room_for(person)
+        except TooSoon as refusal:
+            return Response(refusal.status, text=str(refusal))
         self.ctx.accept_web_socket(ws, tags=[person.id])
         if (since := request.query.get("since")) is not None:
             self._show.catch_up(ws, since)

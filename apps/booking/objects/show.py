@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from apps.booking import views
-from apps.booking.domain.house import House
-from apps.booking.domain.refusals import Unfit
+from apps.booking.domain.house import House, Person
+from apps.booking.domain.refusals import TooSoon, Unfit
 from apps.booking.domain.sale import Tally
 from apps.booking.store.seats import SeatTable
 from runtime import DurableObjectState, WebSocket
 from runtime.patterns.feed import Feed
 
+MOST_WINDOWS: Final = 20  # of one person
+MOST_LOOKS: Final = 100  # that are shown
 PAUSE_SECONDS: Final = 0.1  # between pushes, however many seats change meanwhile
 _SHOWN: Final = "shown"
 
@@ -108,10 +110,20 @@ class Show:
             self._show_looks()
             self._pause = asyncio.ensure_future(self._wait())
 
+    def must_have_room_for(self, person: Person) -> None:
+        """Let somebody watch, if they don't do so in many windows already.
+
+        Raises:
+            TooSoon: If they do.
+        """
+        if len(self._ctx.get_web_sockets(person.id)) >= MOST_WINDOWS:
+            raise TooSoon("you have too many windows open on this event")
+
     def looks(self) -> tuple[str, ...]:
-        """Return the seats that somebody looks at."""
+        """Return the seats that somebody looks at, or some of them if they are many."""
         attachments = (ws.deserialize_attachment() or {} for ws in self._ctx.get_web_sockets())
-        return tuple(sorted({look for each in attachments if (look := each.get("look"))}))
+        looks = sorted({look for each in attachments if (look := each.get("look"))})
+        return tuple(looks[:MOST_LOOKS])
 
     def tell(self, person_id: str, push: str) -> None:
         """Send something to all windows of somebody."""

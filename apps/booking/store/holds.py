@@ -120,6 +120,11 @@ def due(sql: SqlStorage, now: float) -> list[Hold]:
     return _select(sql, "due <= ? ORDER BY due LIMIT ?", now, AT_ONCE).to_array()
 
 
+def late(sql: SqlStorage, now: float) -> list[Hold]:
+    """Return holds whose time is over, the longest overdue first; some of them if they are many."""
+    return _select(sql, "due <= ? AND state = 'held' ORDER BY due LIMIT ?", now, AT_ONCE).to_array()
+
+
 def next_due(sql: SqlStorage) -> float | None:
     """Return when the next one is."""
     row = sql.exec("SELECT min(due) AS due FROM holds WHERE due IS NOT NULL").one()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.booking.domain.house import Person
 from apps.booking.domain.waiting import Waiting
-from runtime import SqlCursor, SqlStorage
+from runtime import SqlStorage
 
 AT_ONCE = 200  # people whose wishes are looked at when seats become free
 
@@ -54,20 +54,17 @@ def length(sql: SqlStorage) -> int:
     return int(sql.exec("SELECT count(*) AS n FROM waiting WHERE offer = 0").one()["n"])
 
 
-def first(sql: SqlStorage) -> list[Waiting]:
-    """Return who has waited longest, in order."""
-    return _select(sql).to_array()
-
-
-def _select(sql: SqlStorage) -> SqlCursor[Waiting]:
+def first(sql: SqlStorage, *, most: int) -> list[Waiting]:
+    """Return who has waited longest, in order, of those who want at most so many seats."""
     return sql.exec(
         """
-        SELECT number, person_id, person, count, offer FROM waiting WHERE offer = 0
-        ORDER BY number LIMIT ?
+        SELECT number, person_id, person, count, offer FROM waiting
+        WHERE offer = 0 AND count <= ? ORDER BY number LIMIT ?
         """,
+        most,
         AT_ONCE,
         row=_waiting,
-    )
+    ).to_array()
 
 
 def _waiting(number: int, person_id: str, person: str, count: int, offer: int) -> Waiting:

@@ -12,14 +12,17 @@ from apps.booking.app import APP
 from apps.booking.domain.hold import HOLD_SECONDS, MAX_TRIES
 from apps.booking.domain.house import House, Person, Tier, section_rows
 from apps.booking.domain.payment import Card
-from apps.booking.domain.refusals import Conflict, Gone, TooSoon
+from apps.booking.domain.refusals import Conflict, Gone, TooSoon, Unfit
 from apps.booking.domain.saga import Way
 from apps.booking.objects.event import Event
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
+from apps.booking.objects.show import MOST_WINDOWS
+from apps.booking.store import holds, waiting
 from runtime import errors
-from runtime.testing import TestRuntime
+from runtime.testing import HandshakeRefused, TestRuntime
 from tests.apps.booking.conftest import ADA, BOB, EVE, OWNER, ref
+from tests.apps.booking.test_events import watch
 from tests.conftest import StartRuntime
 
 
@@ -120,6 +123,43 @@ async def test_nothing_is_offered_once_the_event_has_begun(
     await runtime.clock.advance(HOLD_SECONDS + 1)
 
     assert await event.held_by(ADA) == []
+
+
+async def test_nobody_waits_behind_people_who_want_more_than_there_is(event: Event) -> None:
+    for person in (BOB, EVE):
+        await event.hold(person, (), 5)
+    seats = [await event.hold(OWNER, (name,), 0) for name in ("C1", "C2", "C3", "C4", "C5")]
+    for number in range(waiting.AT_ONCE):
+        await event.wait(Person(f"{number}", "Many"), 5)
+    await event.wait(ADA, 2)
+    with pytest.raises(Unfit, match="a row has 5 seats"):
+        await event.wait(ADA, 6)
+
+    await event.release(OWNER, ref(seats[1]))
+    await event.release(OWNER, ref(seats[2]))
+
+    assert [sale.seats for sale in await event.held_by(ADA)] == [("C2", "C3")]
+
+
+async def test_of_many_holds_that_are_over_none_is_left(runtime: TestRuntime[Any]) -> None:
+    event: Event = runtime.env.events.get_by_name("wide")
+    tiers = (Tier("Standard", 0, 1, 500),)
+    await event.open(House("wide", "Wide", 2, 100, OWNER, 0.0, tiers=tiers))
+    for number in range(holds.AT_ONCE + 1):
+        await event.hold(Person(f"{number}", "Many"), (), 1)
+    await runtime.run_in_durable_object(event, lambda _, ctx: ctx.storage.delete_alarm(name="due"))
+    await runtime.clock.advance(HOLD_SECONDS + 1)
+
+    assert "h" not in (await event.plan())[1]
+
+
+async def test_nobody_has_all_windows(runtime: TestRuntime[Any], event: Event) -> None:
+    for _ in range(MOST_WINDOWS):
+        await watch(runtime, event, ADA)
+
+    with pytest.raises(HandshakeRefused, match="too many windows"):
+        await watch(runtime, event, ADA)
+    await watch(runtime, event, BOB)
 
 
 def arena() -> House:
