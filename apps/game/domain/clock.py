@@ -88,6 +88,10 @@ class Clocks:
         under_way = self.elapsed(seat, now) - max(0.0, took)
         return max(0.0, min(under_way, MAX_LAG, self.bank[seat]))
 
+    def is_late(self, seat: int, now: float, lag: float) -> bool:
+        """Whether a seat has used more than it had, even with what is given back to it."""
+        return self.elapsed(seat, now) - lag > self.left[seat]
+
     def moved(self, seat: int, now: float, lag: float, control: Control, *, free: bool) -> Clocks:
         """Return them with a seat's clock stopped, and charged unless the move was free."""
         used = 0.0 if free else max(0.0, self.elapsed(seat, now) - lag)

@@ -24,7 +24,7 @@ from apps.game.domain.match import (
 )
 from apps.game.domain.refusals import Refused
 from apps.game.domain.rules import IllegalMove, replay, try_move
-from apps.game.domain.timeouts import CLAIM_SECONDS
+from apps.game.domain.timeouts import CLAIM_SECONDS, out_of_time
 
 MORE_TIME_SECONDS: Final = 15.0
 MOST_GIVEN_SECONDS: Final = 3 * 3600.0  # that a clock may show after somebody was given more
@@ -218,6 +218,8 @@ def _play(match: Match[Any, Any], seat: int, command: Play, now: float) -> Event
     except IllegalMove as refusal:
         raise Refused("illegal-move", str(refusal)) from refusal
     lag = match.clocks.lag_of(seat, now, command.took)
+    if not match.is_free(seat) and match.clocks.is_late(seat, now, lag):
+        return (out_of_time(match, seat, now),)  # it was waited for only as it might have been lag
     moved: Moved[Any] = Moved(now, seat, command.move, caused, lag)
     after = evolve(match, moved)
     outcome = match.rules.outcome(after.position)

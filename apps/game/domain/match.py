@@ -240,6 +240,10 @@ class Match(Generic[P, E]):
     def has_moved(self, seat: int) -> bool:
         return any(turn.seat == seat for turn in self.turns)
 
+    def is_free(self, seat: int) -> bool:
+        """Whether a seat's next move isn't charged for: its first, where there are no days."""
+        return self.control.days is None and not self.has_moved(seat)
+
     def seat_of(self, person: str) -> int | None:
         """Return where somebody sits."""
         seats = (s for s, player in enumerate(self.players) if player and player.id == person)
@@ -315,7 +319,7 @@ def evolve(match: Match[Any, Any], event: Event[Any]) -> Match[Any, Any]:
 
 def _moved(match: Match[Any, Any], event: Moved[Any]) -> Match[Any, Any]:
     rules, seat = match.rules, event.seat
-    is_free = match.control.days is None and not match.has_moved(seat)
+    is_free = match.is_free(seat)
     clocks = match.clocks.moved(seat, event.at, event.lag, match.control, free=is_free)
     turn = Turn(match.ply, seat, event.move, event.events, event.at, clocks.left[seat], event.lag)
     position = reduce(rules.evolve, event.events, match.position)

@@ -22,11 +22,16 @@ def pass_time(match: Match[Any, Any], now: float) -> Events:
     for seat in (0, 1):
         due = match.deadline_of(seat)
         if due is not None and due <= now:
-            side = match.rules.sides[seat]
             if not match.has_moved(seat):
+                side = match.rules.sides[seat]
                 return (Ended(now, None, "aborted", f"{side} didn't begin"),)
-            return (Ended(now, 1 - seat, "time", f"{side} ran out of time"),)
+            return (out_of_time(match, seat, now),)
     return ()
+
+
+def out_of_time(match: Match[Any, Any], seat: int, now: float) -> Ended:
+    """Return that a seat has lost because its time is up."""
+    return Ended(now, 1 - seat, "time", f"{match.rules.sides[seat]} ran out of time")
 
 
 def give_up_waiting(match: Match[Any, Any], gone_since: Gone, now: float) -> Events:

@@ -25,6 +25,7 @@ class Lobby(DurableObject[Env]):
             Refused: If somebody waits in too many matches at once.
         """
         sql = self.ctx.storage.sql
+        store.forget_old(sql)
         if (found := store.fitting(sql, challenge)) is not None:
             store.reserve(sql, found, challenge.player.id, RESERVED_SECONDS)
             await self._wind()
@@ -40,6 +41,7 @@ class Lobby(DurableObject[Env]):
 
     async def challenges(self) -> list[Challenge]:
         """Return who waits, the longest first."""
+        store.forget_old(self.ctx.storage.sql)
         return store.open_challenges(self.ctx.storage.sql)
 
     async def alarm(self, invocation: AlarmInvocation) -> None:

@@ -39,7 +39,7 @@ class Pauses:
         if kv.get(_WATCHED, 0.0) < needed:
             until = needed + AHEAD_SECONDS
             await self._pulse(match.control).watch(until)
-            kv.put(_WATCHED, until)
+            kv.put(_WATCHED, max(until, kv.get(_WATCHED, 0.0)))  # others may have asked meanwhile
 
     async def since_last_event(self, match: Match[Any, Any]) -> float:
         """Return for how many seconds the server wasn't there since something last happened."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from apps.game.domain.lobby import MOST_LISTED, Challenge
+from apps.game.domain.match import OPEN_DAYS_SECONDS, OPEN_SECONDS
 from runtime import SqlStorage
 
 MIGRATIONS: tuple[str, ...] = (
@@ -64,6 +65,17 @@ def reserve(sql: SqlStorage, match: str, person: str, seconds: float) -> float:
 def remove(sql: SqlStorage, match: str) -> None:
     """Forget a challenge."""
     sql.exec("DELETE FROM challenges WHERE match = ?", match)
+
+
+def forget_old(sql: SqlStorage) -> None:
+    """Forget challenges that are older than their matches wait: if one was never opened, because
+    the process died just then, nobody else would."""
+    sql.exec(
+        "DELETE FROM challenges WHERE posted_at <= unixepoch('subsec') - "
+        "CASE WHEN challenge ->> '$.control.days' IS NULL THEN ? ELSE ? END",
+        OPEN_SECONDS,
+        OPEN_DAYS_SECONDS,
+    )
 
 
 def count_of(sql: SqlStorage, person: str) -> int:

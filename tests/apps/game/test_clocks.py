@@ -158,6 +158,23 @@ async def test_a_clock_that_always_lies_gains_little(table: Table) -> None:
     assert gained <= 1.0 + 0.1 * moves + 0.01
 
 
+@pytest.mark.parametrize(("took", "how"), [(61.5, None), (None, "time"), (62.1, "time")])
+async def test_a_move_after_the_time_is_up_counts_only_if_it_was_under_way(
+    table: Table, took: float | None, how: str | None
+) -> None:
+    await table.open(control=MINUTE)
+    await table.play("1", "2")
+    await table.runtime.clock.advance(2.0)
+    await table.match.move("ada", 2, "1", 1.6)  # so that 0.4 s more are waited for the next
+    await table.play("2")
+    spare = (await table.look()).seats[0].left - 62
+    await table.runtime.clock.advance(62.3 + spare)
+
+    view = await table.match.move("ada", 4, "3", None if took is None else took + spare)
+
+    assert (view.result.how if view.result else None) == how
+
+
 # The server was away.
 
 

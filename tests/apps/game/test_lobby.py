@@ -9,7 +9,7 @@ import pytest
 
 from apps.game.domain.clock import Control
 from apps.game.domain.lobby import MOST_OPEN, RESERVED_SECONDS, Challenge, Wish
-from apps.game.domain.match import Player
+from apps.game.domain.match import OPEN_DAYS_SECONDS, OPEN_SECONDS, Player
 from apps.game.domain.rating import Rating
 from apps.game.domain.refusals import Refused
 from apps.game.domain.timeouts import CLAIM_SECONDS
@@ -69,6 +69,21 @@ async def test_nobody_waits_in_ever_so_many_matches(lobby: Any) -> None:
         await lobby.post(challenge("ada", "one more"))
 
     assert len(await waiting(lobby)) == MOST_OPEN
+
+
+async def test_a_match_that_was_never_opened_is_forgotten_in_the_end(
+    runtime: TestRuntime[Any], lobby: Any
+) -> None:
+    days = Challenge("days", "reversi", Control(0.0, days=1), Player("ada", "Ada"))
+    await lobby.post(challenge("ada", "minutes"))
+    await lobby.post(days)
+
+    await runtime.clock.advance(OPEN_SECONDS + 1)
+    after_minutes = await waiting(lobby)
+    await runtime.clock.advance(OPEN_DAYS_SECONDS)
+
+    assert after_minutes == ["days"]
+    assert await waiting(lobby) == []
 
 
 async def test_many_who_come_at_once_are_paired_two_and_two(runtime: TestRuntime[Any]) -> None:
