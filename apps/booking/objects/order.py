@@ -12,7 +12,8 @@ twice.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from apps.booking.domain.hold import Reference
@@ -56,9 +57,16 @@ class Order(DurableObject[Env]):
             NotYours: If it is somebody else's.
         """
         order = await self._own(person)
+        reference, found = self._reference(), None
+        with suppress(NotFound):  # a receipt may be older than what its event remembers
+            found = await self.env.events.get_by_name(reference.slug).order_of(reference)
+        order = orders.find(self._sql) or order
+        sale = read_sale(order["sale"])
+        if found is not None:  # the event may have another time by now
+            sale = replace(sale, title=found[0].title, starts_at=found[0].starts_at)
         turns = orders.course(self._sql)
         return OrderSeen(
-            read_sale(order["sale"]),
+            sale,
             Way(order["way"]),
             tuple(Turn(at, Way(way)) for at, way in turns),
         )

@@ -129,7 +129,7 @@ class Till:
             await self._settle(hold, charge)
         elif charge.state is ChargeState.SUCCEEDED and not self._is_for_seats(hold, number):
             # Can't happen, as far as we know. But money without seats must not stay with us.
-            await self._refund(id, charge.amount)
+            await self._refund(id, charge.amount - charge.refunded)
         return True
 
     async def reconcile(self, hold: Hold) -> None:
@@ -212,6 +212,8 @@ class Till:
         return Paid(self._desk.sale(hold, now))
 
     async def _refund(self, id: str, amount: int) -> None:
+        if not amount:
+            return  # it went back before
         audit.note(self._sql, "the till", f"gives payment {id} back: it has no seats")
         await self._outbox.send("refund", {"payment": id, "amount": amount})
 

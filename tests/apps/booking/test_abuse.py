@@ -21,7 +21,7 @@ from apps.booking.objects.show import MOST_WINDOWS
 from apps.booking.store import holds, waiting
 from runtime import errors
 from runtime.testing import HandshakeRefused, TestRuntime
-from tests.apps.booking.conftest import ADA, BOB, EVE, OWNER, ref
+from tests.apps.booking.conftest import ADA, BOB, DAY, EVE, OWNER, ref
 from tests.apps.booking.test_events import watch
 from tests.conftest import StartRuntime
 
@@ -55,6 +55,18 @@ async def test_of_two_cancellations_at_once_one_is_refused(
     assert [str(each) for each in await both if isinstance(each, Exception)] == [
         "this order is being cancelled already"
     ]
+
+
+async def test_an_order_says_when_its_event_is_now(runtime: TestRuntime[Any], event: Event) -> None:
+    sale = await event.hold(ADA, ("A1",), 0)
+    await event.confirm(ADA, ref(sale), "", Card.GOOD, None)
+    order = runtime.env.orders.get_by_name(sale.id)
+    before = (await order.show(ADA)).sale
+
+    await event.change(OWNER, {"title": "Later", "starts_at": before.starts_at + DAY})
+
+    after = (await order.show(ADA)).sale
+    assert (after.title, after.starts_at) == ("Later", before.starts_at + DAY)
 
 
 async def test_a_bad_card_does_not_keep_seats_for_ever(
