@@ -173,6 +173,7 @@ class Desk:
         """Make a link by which others may take over some of the seats."""
         now = await self.tidy()
         hold = self.own(person, reference)
+        self._hall.must_be_whole()
         if hold.state is not State.HELD:
             raise saga.why_not(hold.state)
         hold = hold if hold.share else self.change(hold, share=secrets.token_urlsafe(9))
@@ -191,6 +192,7 @@ class Desk:
         """Give seats of a hold to somebody who has its link, until the same moment."""
         now = await self.tidy()
         hold = self.find(reference)
+        self._hall.must_be_whole()
         wanted = self._hall.wanted(names)
         stay = rules.shared(hold, share, wanted, now)
         if hold.owner.id == person.id:
@@ -209,7 +211,7 @@ class Desk:
             due=hold.expires_at,
             is_extended=hold.is_extended,  # or two people could pass seats on for ever
         )
-        await self._hall.move(hold, theirs.number, wanted)
+        self._hall.seats.move(hold.number, theirs.number, wanted)
         hold = self.change(hold, seats=stay, cents=tuple(costs[seat] for seat in stay))
         if not stay:
             hold = self.change(hold, state=saga.step(hold.state, Step.LEFT), due=None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from apps.booking.domain import seating
 from apps.booking.domain.hold import Hold, check_count
 from apps.booking.domain.house import House
-from apps.booking.domain.refusals import NotFound, Taken, Unfit
+from apps.booking.domain.refusals import Conflict, NotFound, Taken, Unfit
 from apps.booking.objects.env import Env
 from apps.booking.store import houses
 from apps.booking.store.seats import SeatTable
@@ -144,11 +144,14 @@ class Hall:
         else:
             self.seats.give_back(hold.number, hold.seats)
 
-    async def move(self, hold: Hold, to: int, seats: tuple[int, ...]) -> None:
-        """Give some seats of a hold to another one."""
+    def must_be_whole(self) -> None:
+        """Let pass what takes all seats in one commit.
+
+        Raises:
+            Conflict: If they are in sections.
+        """
         if self.is_sharded:
-            raise Unfit("seats of so large an event can't be shared")
-        self.seats.move(hold.number, to, seats)
+            raise Conflict("seats of so large an event can't be shared")
 
     async def states(self) -> str:
         """Return a letter for each seat."""

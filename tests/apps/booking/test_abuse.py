@@ -198,6 +198,23 @@ async def test_who_asks_many_times_at_once_gets_no_more_than_they_may_have(
     assert states.count("h") == 2
 
 
+async def test_seats_that_cant_be_shared_are_not_held_twice(runtime: TestRuntime[Any]) -> None:
+    event: Event = runtime.env.events.get_by_name("arena")
+    await event.open(arena())
+    sale = await event.hold(ADA, ("A1", "A2"), 0)
+
+    with pytest.raises(Conflict, match="so large an event"):
+        await event.share(ADA, ref(sale))
+    # As if there were a link to them, of an earlier version for instance.
+    await runtime.run_in_durable_object(
+        event, lambda _, ctx: ctx.storage.sql.exec("UPDATE holds SET share = 'link'").to_array()
+    )
+    with pytest.raises(Conflict, match="so large an event"):
+        await event.take_over(BOB, ref(sale), "link", ("A1",))
+
+    assert await event.held_by(BOB) == []
+
+
 async def test_an_event_that_dies_while_its_sections_are_made_goes_on_with_it(
     start_runtime: StartRuntime,
 ) -> None:
