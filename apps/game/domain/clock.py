@@ -124,9 +124,14 @@ class Clocks:
             )
         return clocks
 
-    def held_up(self, seconds: float) -> Clocks:
-        """Return them as if those that run had begun to so much later."""
-        first, second = (None if since is None else since + seconds for since in self.since)
+    def held_up(self, seconds: float, now: float) -> Clocks:
+        """Return them as if those that run had begun to so much later, but none longer from `now`
+        on than it takes to find back: the server may have been away several times."""
+        latest = now + RETURN_SECONDS
+        first, second = (
+            None if since is None else max(since, min(since + seconds, latest))
+            for since in self.since
+        )
         return replace(self, since=(first, second))
 
     def given(self, seat: int, seconds: float) -> Clocks:

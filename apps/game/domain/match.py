@@ -308,8 +308,8 @@ def evolve(match: Match[Any, Any], event: Event[Any]) -> Match[Any, Any]:
             return _taken_back(match, ply, at)
         case TimeGiven(_, seat, seconds):
             return replace(match, clocks=match.clocks.given(seat, seconds))
-        case Paused(_, seconds):
-            return replace(match, clocks=match.clocks.held_up(seconds))
+        case Paused(at, seconds):
+            return replace(match, clocks=match.clocks.held_up(seconds, at))
         case Ended(at):
             clocks = match.clocks.stopped(at)
             return replace(match, result=event, clocks=clocks, offer=None, declined=frozenset())

@@ -199,6 +199,20 @@ async def test_after_a_restart_the_pause_is_given_back(
     assert (await table.look()).phase == "finished"
 
 
+async def test_however_often_the_server_restarts_a_clock_stands_for_no_longer(
+    runtime: TestRuntime[Any], table: Table
+) -> None:
+    await table.open(control=MINUTE)
+    await table.play("1", "2")
+    for _ in range(4):
+        await runtime.restart(after=timedelta(seconds=20))
+        view = await table.look()
+
+    assert view.seats[0].runs_from is not None
+    assert 0 < view.seats[0].runs_from - view.now <= RETURN_SECONDS
+    assert left(view) == (62.0, 62.0)
+
+
 async def test_a_flag_that_would_have_fallen_meanwhile_doesnt(
     runtime: TestRuntime[Any], table: Table
 ) -> None:

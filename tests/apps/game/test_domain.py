@@ -198,8 +198,8 @@ def test_clocks_run_only_for_whom_they_should() -> None:
     assert (moved.left_at(0, 200.0), moved.left_at(1, 130.0)) == (52.0, 40.0)
     assert moved.falls_at(0) is None
     assert moved.falls_at(1) == 170.0
-    assert moved.held_up(30.0).falls_at(1) == 200.0
-    assert moved.held_up(30.0).left_at(1, 120.0) == 60.0, "it begins to run in the future"
+    assert moved.held_up(30.0, 140.0).falls_at(1) == 200.0
+    assert moved.held_up(30.0, 140.0).left_at(1, 120.0) == 60.0, "it begins to run in the future"
     assert moved.left_at(1, 1000.0) == 0.0
 
 
