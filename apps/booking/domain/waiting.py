@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from apps.booking.domain import seating
 from apps.booking.domain.house import Person
 from apps.booking.domain.seating import Rows
+
+MAX_WAITING: Final = 10_000  # people, for one event
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from apps.booking.domain.payment import Card
 from apps.booking.domain.refusals import Conflict, Refusal, Unfit
 from apps.booking.domain.saga import AWAITS_PAYMENT, State, Step
 from apps.booking.domain.sale import Entry, Paid, Sale, Scene
+from apps.booking.domain.waiting import MAX_WAITING
 from apps.booking.objects.desk import DUE, Desk
 from apps.booking.objects.env import Env
 from apps.booking.objects.hall import Hall
@@ -149,6 +150,8 @@ class Event(DurableObject[Env]):
         if seating.best(self._hall.seats.free, house.seats_per_row, count):
             raise Conflict("there are seats; there is no need to wait")
         check_limits(count, *holds.counts_of(self._sql, person.id), house.per_person)
+        if waiting_list.length(self._sql) >= MAX_WAITING:
+            raise Conflict("too many wait already")
         waiting_list.join(self._sql, person, count)
         self._desk.offer(now)
         self._tell_places()
