@@ -8,6 +8,8 @@ from apps.chat.store import listings
 from runtime import DurableObject, Request, Response, WebSocket
 from runtime.patterns.letterbox import Letterbox
 
+MOST_WINDOWS = 100  # of one person: each page with the list of their rooms is one
+
 
 class UserInbox(DurableObject[object]):
     """The rooms that somebody knows, and how much is new in each.
@@ -38,6 +40,8 @@ class UserInbox(DurableObject[object]):
         """Let a window of its person listen."""
         if request.web_socket is None:
             return Response(426, text="expected a WebSocket")
+        if len(self.ctx.get_web_sockets()) >= MOST_WINDOWS:
+            return Response(403, text="you have too many windows open")
         self.ctx.accept_web_socket(request.web_socket)
         request.web_socket.send(views.inbox(self._rooms()))
         return Response.switching_protocols()

@@ -8,9 +8,9 @@ import pytest
 
 from apps.chat import store
 from apps.chat.domain import Person
-from apps.chat.objects import THE_ONE
+from apps.chat.objects import THE_ONE, inbox
 from apps.chat.store import listings
-from runtime.testing import TestRuntime
+from runtime.testing import HandshakeRefused, TestRuntime
 from tests.apps.chat.windows import ADA, BINDINGS, BOB, enter
 from tests.conftest import StartRuntime
 
@@ -67,3 +67,17 @@ async def test_the_lists_keep_the_rooms_in_which_somebody_has_spoken_last(
     assert [room.room for room in await directory.rooms()] == kept
     inbox = runtime.env.inboxes.get_by_name(ADA.id)
     assert [room.room for room in await inbox.rooms()] == kept
+
+
+async def test_nobody_listens_to_their_inbox_in_ever_so_many_windows(
+    runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MOST_WINDOWS", 2)
+    bobs = runtime.env.inboxes.get_by_name(BOB.id)
+    first, _ = [await runtime.connect(bobs, "/chat/~/inbox/ws") for _ in range(2)]
+
+    with pytest.raises(HandshakeRefused, match="too many windows"):
+        await runtime.connect(bobs, "/chat/~/inbox/ws")
+    await first.leave()
+
+    assert (await runtime.connect(bobs, "/chat/~/inbox/ws")).received
