@@ -72,7 +72,8 @@ async def test_a_clone_without_the_browsers_scripts_says_how_to_get_them(tmp_pat
     for name in ("apps", "templates"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "static", tmp_path / "static", ignore=shutil.ignore_patterns("vendor"))
-    (tmp_path / "runtime").symlink_to(ROOT / "runtime")
+    for name in ("runtime", "tutorials"):
+        (tmp_path / name).symlink_to(ROOT / name)
 
     answer = await start(tmp_path, {}, code=tmp_path)
 
