@@ -1,8 +1,8 @@
 # Work that is done once leaves a stamp and is redone only when its lock file changes.
 
 HOST    = 127.0.0.1
-PORT    = 8000
-DATA    =
+PORT   ?= 8000
+DATA   ?=
 BENCH   =
 ROUNDS  = 3000
 MINUTES = 10

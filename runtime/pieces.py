@@ -70,7 +70,7 @@ def add(project: Path, kind: str, name: str | None = None) -> Added:
         raise ProjectRefused(f"{cls!r} would be in {thing}.py, which Python can't import")
     module = f"{package}.{thing}"
     imported = [cls, *(each.format(cls) for each in piece.imported)]
-    words = {"Class": cls, "thing": thing, "things": f"{thing}s", "package": package}
+    words = {"Class": cls, "thing": thing, "things": _several(thing), "package": package}
     template = (TEMPLATES / "pieces" / f"{kind}_test.py.tmpl").read_text()
     words["test_head"] = filled(_head(template, module, imported, words), words)
     code, test = project / package / f"{thing}.py", project / "tests" / f"test_{thing}.py"
@@ -115,3 +115,7 @@ def _head(template: str, module: str, imported: list[str], words: dict[str, str]
             "",
         ]
     return "\n".join(lines)
+
+
+def _several(thing: str) -> str:
+    return re.sub("(?<=[^aeiou])y$", "ie", thing) + "s"

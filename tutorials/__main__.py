@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import shutil
@@ -31,7 +32,7 @@ def main() -> int:
     serve.add_argument("--port", type=int, default=8000)
     serve.set_defaults(run=lambda arguments: _serve(arguments.port))
     test = commands.add_parser("test", help="run the tests in try/")
-    test.set_defaults(run=lambda _: _pytest(str(HERE)))
+    test.set_defaults(run=lambda _: _test())
     for name, run, help in (
         ("check", _check, "check that try/ does what it should after a step, or an exercise"),
         ("begin", _begin, "make try/ what it is after a step"),
@@ -51,12 +52,12 @@ def main() -> int:
 def _serve(port: int) -> int:
     if not (HERE / "app.py").is_file():
         raise LookupError(f"there is no {HERE}/app.py yet: write it first")
+    listener = _listen(port)
     sys.path.insert(0, str(HERE.absolute()))
     os.environ.setdefault("RUNTIME_DATA", str(HERE / "data"))
     os.environ.setdefault("RUNTIME_DEBUG", "true")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("runtime").setLevel(logging.INFO)  # it says when it has reloaded
-    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(
         Reloader("app:create_app", folders=[HERE]),
         ws=WebSocketProtocol,
@@ -71,6 +72,24 @@ def _serve(port: int) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as refusal:
+        if refusal.errno != errno.EADDRINUSE:
+            raise
+        raise LookupError(
+            f"port {port} is in use, by `make run` perhaps: stop that, or choose another port "
+            "(make try PORT=…)"
+        ) from None
+
+
+def _test() -> int:
+    if not HERE.is_dir():
+        raise LookupError(f"there is no {HERE}/ yet: begin with the tutorial's first step")
+    return _pytest(str(HERE))
 
 
 def _pytest(*arguments: str) -> int:

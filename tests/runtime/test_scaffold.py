@@ -176,6 +176,11 @@ def test_a_piece_is_code_a_test_and_where_to_read_more(kind: str, project: Path)
         assert (ROOT / place).exists(), place
 
 
+@pytest.mark.parametrize(("name", "many"), [("Lobby", "lobbies"), ("Day", "days")])
+def test_a_binding_is_named_by_many(name: str, many: str, project: Path) -> None:
+    assert pieces.add(project, "presence", name).bindings[0] == f'"{many}": {name}'
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [

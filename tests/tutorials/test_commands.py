@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tutorials.printed import check_printed
-from tutorials.__main__ import check_of
+from tutorials.__main__ import check_of, main
 from tutorials.steps import Step, Tutorial, tutorials
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,23 @@ def test_what_a_text_has_typed_is_what_is_run_here() -> None:
     assert "\ntry-test: .venv/.dev" in makefile
     assert "\t@$(PY) -m tutorials test\n" in makefile
     assert "\t@exec $(PY) -m tutorials serve --port '$(PORT)'\n" in makefile
+
+
+def test_what_stands_in_the_way_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["tutorials", "test"])
+    assert main() == 1
+    assert "there is no try/ yet" in capsys.readouterr().err
+
+    (tmp_path / "try").mkdir()
+    (tmp_path / "try" / "app.py").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        monkeypatch.setattr("sys.argv", ["tutorials", "serve", "--port", port])
+        assert main() == 1
+    assert f"port {port} is in use" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tutorial", tutorials(), ids=lambda each: each.folder.name)
