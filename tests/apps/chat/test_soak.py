@@ -24,7 +24,7 @@ ENOUGH: Final = 10
 class ForgetfulRoom(ChatRoom):
     """Tells of a change those who are there, and not those who come back."""
 
-    def _change(self, before: Message, after: Message) -> Message:
+    async def _change(self, before: Message, after: Message) -> Message:
         if after != before:
             store.save(self._sql, after)
             self.ctx.broadcast(views.changed_message(after, self._feed.cursor))
