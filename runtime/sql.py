@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import apsw
 
@@ -27,6 +27,7 @@ from runtime.witness import Change, Witness
 SqlValue: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[SqlValue, ...]
 
+_PAGE_BYTES: Final = 4096  # SQLite's own
 WRONG_BINDINGS: Final = "Wrong number of parameter bindings for SQL query."
 
 _ACTIONS: Final = {
@@ -324,9 +325,10 @@ class Database(Transactional):
         return failure
 
     def _is_as_large_as_may_be(self) -> bool:
-        # What didn't fit any more has been undone, so there may be some room again.
-        [(pages,)] = self.run("PRAGMA page_count")
-        return cast(int, pages) > regulator.MOST_PAGES * 0.9
+        # Not asked of SQLite: after what has just failed, a question would hold its locks.
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        size = sum(file.stat().st_size for file in (self.path, wal) if file.exists())
+        return size > regulator.MOST_PAGES * 0.9 * _PAGE_BYTES
 
 
 class ClockVFS(apsw.VFS):
