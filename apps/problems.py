@@ -7,6 +7,8 @@ from typing import Final
 from litestar.openapi import ResponseSpec
 from pydantic import BaseModel
 
+PROBLEM: Final = "application/problem+json"
+
 
 class Problem(BaseModel):
     """Why a request was refused."""
@@ -17,17 +19,13 @@ class Problem(BaseModel):
     """A sentence for a person."""
 
 
-def _problem(description: str) -> ResponseSpec:
-    return ResponseSpec(
-        Problem,
-        generate_examples=False,
-        description=description,
-        media_type="application/problem+json",
-    )
+def problem(description: str, model: type[BaseModel] = Problem) -> ResponseSpec:
+    """Return the description of an answer that says why not: a `Problem`, or one that says more."""
+    return ResponseSpec(model, generate_examples=False, description=description, media_type=PROBLEM)
 
 
-UNREADABLE: Final = {422: _problem("Something in the request isn't acceptable")}
+UNREADABLE: Final = {422: problem("Something in the request isn't acceptable")}
 PROBLEMS: Final = UNREADABLE | {
-    401: _problem("There is no token, or it isn't valid"),
-    503: _problem("Too much is going on; Retry-After says when to try again"),
+    401: problem("There is no token, or it isn't valid"),
+    503: problem("Too much is going on; Retry-After says when to try again"),
 }

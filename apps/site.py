@@ -9,10 +9,10 @@ from litestar.response import Template
 
 from apps.booking.app import APP as BOOKING
 from apps.chat.app import APP as CHAT
+from apps.edge import GuestRequest
 from apps.game.app import APP as GAME
 from apps.learn.app import APP as LEARN
 from apps.web import App, create_site
-from apps.welcome import GuestRequest
 from runtime import RuntimeConfig
 
 DOORS: Final = (

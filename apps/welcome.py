@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from litestar import Request, post
+from litestar import post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, URLEncodedBody
+from litestar.params import JSONBody
 from litestar.response import Redirect, Response, Template
 from pydantic import ValidationError
 
-from apps.identity import Guest, NewGuest, Token, Tokens, new_guest
+from apps.edge import Form, GuestRequest, sentence_of
+from apps.identity import NewGuest, Token, Tokens, new_guest
 from apps.problems import UNREADABLE
-
-GuestRequest = Request[Guest | None, Any, Any]
 
 HOME: Final = "/"
 
@@ -27,15 +26,14 @@ def ask_name(request: GuestRequest) -> Template:
 
 @post("/name", status_code=303, include_in_schema=False)
 async def take_name(
-    request: GuestRequest, data: URLEncodedBody[dict[str, str]], tokens: NamedDependency[Tokens]
+    request: GuestRequest, data: Form, tokens: NamedDependency[Tokens]
 ) -> Response[Any]:
     """Take or change somebody's name, and go on to where they wanted to be."""
     name, to = data.get("name", ""), _own_path(data.get("next", ""))
     try:
         guest = new_guest(NewGuest(name=name), known=request.user)
     except ValidationError as refusal:
-        sentence = refusal.errors()[0]["msg"].removeprefix("Value error, ")
-        return _name_page(request, to=to, name=name, error=sentence)
+        return _name_page(request, to=to, name=name, error=sentence_of(refusal))
     answer = Redirect(to, status_code=303)
     answer.cookies.append(tokens.cookie(guest, secure=request.url.scheme == "https"))
     return answer

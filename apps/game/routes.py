@@ -5,14 +5,22 @@ import re
 import secrets
 from typing import Annotated, Any, Final
 
-from litestar import Request, WebSocket, get, post, websocket
+from litestar import Request, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
-from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter, URLEncodedBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect, Response, Template
 from pydantic import BaseModel, ValidationError
 
+from apps.edge import (
+    Form,
+    GuestRequest,
+    GuestSocket,
+    NamedRequest,
+    is_htmx,
+    sentence_of,
+    turn_away,
+)
 from apps.game import views
 from apps.game.domain.commands import Action
 from apps.game.domain.lobby import Admission, Profile, Wish
@@ -24,16 +32,14 @@ from apps.game.objects.lobby import Lobby
 from apps.game.objects.match import Match
 from apps.game.objects.player import Player
 from apps.identity import Guest, needs_guest
-from apps.problems import PROBLEMS, Problem
-from apps.welcome import GuestRequest, ask_name
+from apps.problems import PROBLEM, PROBLEMS, problem
+from apps.welcome import ask_name
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
 
 Matches = NamedDependency[DurableObjectNamespace[Match]]
 Lobbies = NamedDependency[DurableObjectNamespace[Lobby]]
 Players = NamedDependency[DurableObjectNamespace[Player]]
-Named = Request[Guest, Any, Any]
-Form = URLEncodedBody[dict[str, str]]
 MatchId = NamedDependency[str]
 Ply = Annotated[int | None, QueryParameter(ge=0, le=10_000)]
 Key = Annotated[str, QueryParameter(max_length=64)]
@@ -59,18 +65,8 @@ class RefusedMove(BaseModel):
 
 
 REFUSALS: Final = PROBLEMS | {
-    404: ResponseSpec(
-        Problem,
-        generate_examples=False,
-        description="There is no such match",
-        media_type="application/problem+json",
-    ),
-    409: ResponseSpec(
-        RefusedMove,
-        generate_examples=False,
-        description="A rule forbids it now; nothing has changed",
-        media_type="application/problem+json",
-    ),
+    404: problem("There is no such match"),
+    409: problem("A rule forbids it now; nothing has changed", RefusedMove),
 }
 
 
@@ -84,16 +80,15 @@ async def provide_match_id(match: FromPath[str]) -> str:
 def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
     """Answer what a rule forbids: with the rule, and with the match as it stands."""
     status = _STATUS.get(refusal.rule, 409)
-    problem = {"status": status, "detail": str(refusal), "rule": refusal.rule}
+    told = {"status": status, "detail": str(refusal), "rule": refusal.rule}
     if request.url.path.startswith("/api/"):
-        problem |= {"title": "Conflict" if status == 409 else "Refused", "match": refusal.view}
-        return Response(problem, status_code=status, media_type="application/problem+json")
+        told |= {"title": "Conflict" if status == 409 else "Refused", "match": refusal.view}
+        return Response(told, status_code=status, media_type=PROBLEM)
     if refusal.view is None:
-        context = problem | {"title": "Not Found" if status == 404 else "Refused"}
+        context = told | {"title": "Not Found" if status == 404 else "Refused"}
         return Template("error.html", context=context, status_code=status)
     context = views.match(refusal.view, request.user, notice=str(refusal))
-    is_htmx = request.headers.get("hx-request") == "true"
-    template = "game/_refused.html" if is_htmx else "game/match.html"
+    template = "game/_refused.html" if is_htmx(request) else "game/match.html"
     return Template(template, context=context, status_code=status)
 
 
@@ -126,7 +121,7 @@ async def show_open(request: GuestRequest, lobby: Lobbies) -> Template:
 
 @post("/game", status_code=303, guards=[needs_guest], include_in_schema=False)
 async def open_from_page(
-    request: Named, data: Form, matches: Matches, lobby: Lobbies, players: Players
+    request: NamedRequest, data: Form, matches: Matches, lobby: Lobbies, players: Players
 ) -> Response[Any]:
     """Open a match, and go there."""
     try:
@@ -159,7 +154,7 @@ async def show_match(
 
 @post("/game/{match:str}/join", status_code=303, guards=[needs_guest], include_in_schema=False)
 async def join_from_page(
-    request: Named, match_id: MatchId, data: Form, matches: Matches
+    request: NamedRequest, match_id: MatchId, data: Form, matches: Matches
 ) -> Redirect:
     """Take the free seat."""
     guest, key = request.user, data.get("key", "")[:64]
@@ -169,7 +164,7 @@ async def join_from_page(
 
 @post("/game/{match:str}/moves", guards=[needs_guest], include_in_schema=False)
 async def move_from_page(
-    request: Named, match_id: MatchId, data: Form, matches: Matches
+    request: NamedRequest, match_id: MatchId, data: Form, matches: Matches
 ) -> Template | Redirect:
     """Move from the page. Without htmx the form works too, by redirect."""
     wanted = _parsed(MakeMove, data)
@@ -180,7 +175,7 @@ async def move_from_page(
 
 @post("/game/{match:str}/offers", guards=[needs_guest], include_in_schema=False)
 async def propose_from_page(
-    request: Named, match_id: MatchId, data: Form, matches: Matches
+    request: NamedRequest, match_id: MatchId, data: Form, matches: Matches
 ) -> Template | Redirect:
     """Do anything else from the page."""
     wanted = _parsed(Propose, {name: text for name, text in data.items() if text})
@@ -189,16 +184,14 @@ async def propose_from_page(
 
 
 @websocket("/game/{match:str}/ws")
-async def match_socket(
-    socket: WebSocket[Guest | None, Any, Any], match: FromPath[str], matches: Matches
-) -> None:
+async def match_socket(socket: GuestSocket, match: FromPath[str], matches: Matches) -> None:
     """Hand a socket to the match, with who it is in words it can trust. Anybody may watch."""
-    if not _ID.fullmatch(match):  # no match is woken for that
-        await socket.accept()
-        await socket.close(1008, "there is no such match")
+    try:
+        stub = matches.get_by_name(await provide_match_id(match))
+    except NotFoundException as refusal:  # no match is woken for that
+        await turn_away(socket, refusal)
         return
     headers = {"x-person-id": socket.user.id if socket.user else ""}
-    stub = matches.get_by_name(match)
     await forward(socket, to=stub, headers=headers, max_message_bytes=MAX_FRAME_BYTES)
 
 
@@ -213,7 +206,11 @@ _API: Final[dict[str, Any]] = {
 
 @post("/api/game/matches", guards=[needs_guest], **_API)
 async def open_match(
-    request: Named, data: JSONBody[NewMatch], matches: Matches, lobby: Lobbies, players: Players
+    request: NamedRequest,
+    data: JSONBody[NewMatch],
+    matches: Matches,
+    lobby: Lobbies,
+    players: Players,
 ) -> Joined:
     """Open a match, or take the seat opposite somebody who waits for just that."""
     admission = await _open(request.user, data.wish(), matches, lobby, players)
@@ -228,7 +225,10 @@ async def list_open(lobby: Lobbies) -> list[Listed]:
 
 @post("/api/game/matches/{match:str}/join", guards=[needs_guest], **_API)
 async def join(
-    request: Named, match_id: MatchId, matches: Matches, data: JSONBody[JoinMatch | None] = None
+    request: NamedRequest,
+    match_id: MatchId,
+    matches: Matches,
+    data: JSONBody[JoinMatch | None] = None,
 ) -> Joined:
     """Take the free seat. Whoever sits there already keeps theirs."""
     guest = request.user
@@ -240,7 +240,7 @@ async def join(
 
 @post("/api/game/matches/{match:str}/moves", status_code=200, guards=[needs_guest], **_API)
 async def move(
-    request: Named, match_id: MatchId, data: JSONBody[MakeMove], matches: Matches
+    request: NamedRequest, match_id: MatchId, data: JSONBody[MakeMove], matches: Matches
 ) -> View:
     """Move. The same again changes nothing, and is answered with the match as it stands."""
     stub = matches.get_by_name(match_id)
@@ -249,7 +249,7 @@ async def move(
 
 @post("/api/game/matches/{match:str}/offers", status_code=200, guards=[needs_guest], **_API)
 async def propose(
-    request: Named, match_id: MatchId, data: JSONBody[Propose], matches: Matches
+    request: NamedRequest, match_id: MatchId, data: JSONBody[Propose], matches: Matches
 ) -> View:
     """Offer a draw, a takeback or a rematch, answer an offer, or end the match."""
     return await _propose(matches.get_by_name(match_id), request.user.id, data)
@@ -320,8 +320,8 @@ async def _propose(stub: Match, who: str, wanted: Propose) -> View:
     return await stub.act(who, action)
 
 
-def _shown(request: Named, view: View) -> Template | Redirect:
-    if request.headers.get("hx-request") != "true":
+def _shown(request: NamedRequest, view: View) -> Template | Redirect:
+    if not is_htmx(request):
         return Redirect(f"/game/{view.id}", status_code=303)
     return Template("game/_new_news.html", context=views.news(view), status_code=200)
 
@@ -338,6 +338,5 @@ def _parsed(body: type[Any], form: dict[str, str]) -> Any:
 
 
 def _first(refusal: ValidationError) -> str:
-    error = refusal.errors()[0]
-    where = ".".join(str(part) for part in error["loc"])
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    where = ".".join(str(part) for part in refusal.errors()[0]["loc"])
+    return f"{where}: {sentence_of(refusal)}"

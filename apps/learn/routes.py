@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from litestar import Request, WebSocket, get, post, websocket
+from litestar import get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotAuthorizedException, NotFoundException
-from litestar.params import FromPath, QueryParameter, URLEncodedBody
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 
+from apps.edge import Form, GuestRequest, GuestSocket, NamedRequest, is_htmx, turn_away
 from apps.identity import Guest, needs_guest, who
 from apps.learn import texts
 from apps.learn.bench import NAMES, Kind, Look, all_kinds, asleep, call, heard_by
 from apps.learn.goals import GOALS
 from apps.learn.objects import Learner
-from apps.welcome import GuestRequest, ask_name
+from apps.welcome import ask_name
 from runtime import DurableObjectNamespace, Glimpse
 from runtime.litestar import DurableObjectsPlugin, forward
 from tutorials.steps import Step, Tutorial, tutorials
@@ -25,8 +26,6 @@ TUTORIALS: Final = {tutorial.number: tutorial for tutorial in tutorials()}
 MAX_FRAME_BYTES: Final = 256
 
 Learners = NamedDependency[DurableObjectNamespace[Learner]]
-Form = URLEncodedBody[dict[str, str]]
-Known = Request[Guest, Any, Any]
 Name = Annotated[str, QueryParameter(max_length=12)]
 
 
@@ -84,7 +83,7 @@ async def act(
     number: FromPath[int],
     step_number: FromPath[int],
     binding: FromPath[str],
-    request: Known,
+    request: NamedRequest,
     data: Form,
     learners: Learners,
 ) -> Template | Redirect:
@@ -106,7 +105,7 @@ async def act(
         line += heard_by(runtime.glimpse(stub))
         look = await stub.bench_look()
     lines = await _note(learners, request.user, number, step_number, line)
-    if request.headers.get("hx-request") != "true":
+    if not is_htmx(request):
         return Redirect(f"/learn/{number}/{step_number}?at={name}", status_code=303)
     context = _state(kind, name, runtime.glimpse(stub), look, number, step_number)
     return Template("learn/_answer.html", context=context | _progress(number, step_number, lines))
@@ -122,7 +121,7 @@ async def watch(
     step_number: FromPath[int],
     binding: FromPath[str],
     name: Name,
-    request: Known,
+    request: NamedRequest,
     learners: Learners,
     was: Annotated[str, QueryParameter(max_length=10)] = "",
 ) -> Template:
@@ -141,7 +140,7 @@ async def watch(
 
 @websocket("/learn/{number:int}/{step_number:int}/{binding:str}/{name:str}")
 async def open_window(
-    socket: WebSocket[Guest | None, Any, Any],
+    socket: GuestSocket,
     number: FromPath[int],
     step_number: FromPath[int],
     binding: FromPath[str],
@@ -152,9 +151,8 @@ async def open_window(
     try:
         guest = who(socket)
         stub = _stub(socket, _kind(number, step_number, binding), guest, name)
-    except (NotAuthorizedException, NotFoundException):
-        await socket.accept()
-        await socket.close(1008, "not here")
+    except (NotAuthorizedException, NotFoundException) as refusal:
+        await turn_away(socket, refusal)
         return
     await _note(learners, guest, number, step_number, f"a window on {name} was opened")
     await forward(socket, to=stub, headers={"x-who": guest.name}, max_message_bytes=MAX_FRAME_BYTES)

@@ -35,7 +35,6 @@ from apps.booking.routes.given import (
     Customers,
     Events,
     IdempotencyKey,
-    KnownRequest,
     Orders,
     Queues,
     Ref,
@@ -45,6 +44,7 @@ from apps.booking.routes.given import (
 )
 from apps.booking.routes.making import new_house, open_event
 from apps.booking.routes.problems import answer, problems
+from apps.edge import NamedRequest
 from apps.identity import needs_guest
 
 KNOWN: dict[str, Any] = {
@@ -69,7 +69,7 @@ async def list_events(catalogue: Catalogues) -> list[EventListed]:
 
 @post("/api/booking/events", **KNOWN, responses=problems(409))
 async def create_event(
-    request: KnownRequest, data: JSONBody[NewEvent], events: Events, customers: Customers
+    request: NamedRequest, data: JSONBody[NewEvent], events: Events, customers: Customers
 ) -> EventSeen:
     """Make an event, which is yours then."""
     house = new_house(data, person(request))
@@ -85,7 +85,7 @@ async def show_event(event_slug: Slug, events: Events) -> EventSeen:
 
 @post("/api/booking/events/{event:str}/holds", **KNOWN, responses=problems(404, 409, 429))
 async def hold_seats(
-    request: KnownRequest, event: FromPath[str], data: JSONBody[NewHold], events: Events
+    request: NamedRequest, event: FromPath[str], data: JSONBody[NewHold], events: Events
 ) -> Response[HoldSeen]:
     """Hold seats for ten minutes: all of them, or none."""
     # In a rush most of all requests come here, and most of them are too late. So the event's name
@@ -99,14 +99,14 @@ async def hold_seats(
 
 
 @get("/api/booking/events/{event:str}/mine", **KNOWN, responses=problems(404))
-async def list_own_holds(request: KnownRequest, event_slug: Slug, events: Events) -> list[HoldSeen]:
+async def list_own_holds(request: NamedRequest, event_slug: Slug, events: Events) -> list[HoldSeen]:
     """List what you hold and haven't paid: for whoever has lost the answer to a hold."""
     sales = await events.get_by_name(event_slug).held_by(person(request))
     return [HoldSeen.of(sale) for sale in sales]
 
 
 @get("/api/booking/holds/{hold:str}", **KNOWN, responses=problems(403, 404))
-async def show_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
+async def show_hold(request: NamedRequest, hold_ref: Ref, events: Events) -> HoldSeen:
     """Look at a hold of yours."""
     return HoldSeen.of(await events.get_by_name(hold_ref.slug).sale(person(request), hold_ref))
 
@@ -117,7 +117,7 @@ async def show_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> Hol
     status_code=200,
     responses=problems(403, 404, 409, 410),
 )
-async def extend_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
+async def extend_hold(request: NamedRequest, hold_ref: Ref, events: Events) -> HoldSeen:
     """Get five minutes more, once."""
     return HoldSeen.of(await events.get_by_name(hold_ref.slug).extend(person(request), hold_ref))
 
@@ -129,7 +129,7 @@ async def extend_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> H
     responses=problems(403, 404, 409, 410),
 )
 async def use_voucher(
-    request: KnownRequest, hold_ref: Ref, data: JSONBody[Redeem], events: Events
+    request: NamedRequest, hold_ref: Ref, data: JSONBody[Redeem], events: Events
 ) -> HoldSeen:
     """Pay less, with a voucher."""
     event = events.get_by_name(hold_ref.slug)
@@ -142,14 +142,14 @@ async def use_voucher(
     status_code=200,
     responses=problems(403, 404, 409, 410),
 )
-async def share_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> HoldSeen:
+async def share_hold(request: NamedRequest, hold_ref: Ref, events: Events) -> HoldSeen:
     """Get what lets others take over some of these seats, and pay for them themselves."""
     return HoldSeen.of(await events.get_by_name(hold_ref.slug).share(person(request), hold_ref))
 
 
 @post("/api/booking/holds/{hold:str}/seats", **KNOWN, responses=problems(403, 404, 409, 410))
 async def take_over(
-    request: KnownRequest, hold_ref: Ref, data: JSONBody[TakeOver], events: Events
+    request: NamedRequest, hold_ref: Ref, data: JSONBody[TakeOver], events: Events
 ) -> HoldSeen:
     """Take over seats that somebody shares. They are held until the same moment."""
     event = events.get_by_name(hold_ref.slug)
@@ -158,7 +158,7 @@ async def take_over(
 
 
 @delete("/api/booking/holds/{hold:str}", **KNOWN, responses=problems(403, 404, 409, 410))
-async def release_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> None:
+async def release_hold(request: NamedRequest, hold_ref: Ref, events: Events) -> None:
     """Let seats go."""
     await events.get_by_name(hold_ref.slug).release(person(request), hold_ref)
 
@@ -170,7 +170,7 @@ async def release_hold(request: KnownRequest, hold_ref: Ref, events: Events) -> 
     responses=problems(402, 403, 404, 409, 410) | {202: UNKNOWN},
 )
 async def confirm_hold(
-    request: KnownRequest,
+    request: NamedRequest,
     hold: FromPath[str],
     events: Events,
     data: JSONBody[Confirm | None] = None,
@@ -185,7 +185,7 @@ async def confirm_hold(
 
 
 @get("/api/booking/orders", **KNOWN, responses=problems())
-async def list_orders(request: KnownRequest, customers: Customers) -> list[OrderSeen]:
+async def list_orders(request: NamedRequest, customers: Customers) -> list[OrderSeen]:
     """List what you have bought, the newest first. It may lag behind by a second."""
     return [
         OrderSeen.of_order(order) for order in await customers.get_by_name(request.user.id).orders()
@@ -193,7 +193,7 @@ async def list_orders(request: KnownRequest, customers: Customers) -> list[Order
 
 
 @get("/api/booking/orders/{order:str}", **KNOWN, responses=problems(403, 404))
-async def show_order(request: KnownRequest, order_ref: Ref, orders: Orders) -> OrderSeen:
+async def show_order(request: NamedRequest, order_ref: Ref, orders: Orders) -> OrderSeen:
     """Look at an order of yours."""
     return OrderSeen.of_order(await orders.get_by_name(str(order_ref)).show(person(request)))
 
@@ -204,20 +204,20 @@ async def show_order(request: KnownRequest, order_ref: Ref, orders: Orders) -> O
     status_code=200,
     responses=problems(403, 404, 409),
 )
-async def cancel_order(request: KnownRequest, order_ref: Ref, orders: Orders) -> OrderSeen:
+async def cancel_order(request: NamedRequest, order_ref: Ref, orders: Orders) -> OrderSeen:
     """Give seats back, and get back what the rules say: all until a week before, then half."""
     return OrderSeen.of_order(await orders.get_by_name(str(order_ref)).cancel(person(request)))
 
 
 @get("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404))
-async def show_place(request: KnownRequest, event_slug: Slug, events: Events) -> PlaceSeen:
+async def show_place(request: NamedRequest, event_slug: Slug, events: Events) -> PlaceSeen:
     """Look at your place on the waiting list."""
     return PlaceSeen(place=await events.get_by_name(event_slug).place(person(request)))
 
 
 @post("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404, 409))
 async def wait_for_seats(
-    request: KnownRequest, event_slug: Slug, data: JSONBody[Wait], events: Events
+    request: NamedRequest, event_slug: Slug, data: JSONBody[Wait], events: Events
 ) -> PlaceSeen:
     """Wait for seats that become free. They are held for you for five minutes then."""
     place = await events.get_by_name(event_slug).wait(person(request), data.seats)
@@ -225,7 +225,7 @@ async def wait_for_seats(
 
 
 @delete("/api/booking/events/{event:str}/waiting", **KNOWN, responses=problems(404))
-async def stop_waiting(request: KnownRequest, event_slug: Slug, events: Events) -> None:
+async def stop_waiting(request: NamedRequest, event_slug: Slug, events: Events) -> None:
     """Wait no longer."""
     await events.get_by_name(event_slug).stop_waiting(person(request))
 
@@ -234,7 +234,7 @@ async def stop_waiting(request: KnownRequest, event_slug: Slug, events: Events) 
     "/api/booking/events/{event:str}/queue", **KNOWN, status_code=200, responses=problems(404, 429)
 )
 async def enter_queue(
-    request: KnownRequest, event_slug: Slug, events: Events, queues: Queues
+    request: NamedRequest, event_slug: Slug, events: Events, queues: Queues
 ) -> QueueSeen:
     """Come into the waiting room, and see how far you are. To come again changes nothing."""
     await events.get_by_name(event_slug).place(person(request))  # raises, if there is no such event

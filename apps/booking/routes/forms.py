@@ -14,7 +14,6 @@ from apps.booking.domain.refusals import Declined, Refusal, Taken
 from apps.booking.events.asked import Confirm, NewHold, Redeem, TakeOver, Wait
 from apps.booking.routes.given import (
     Events,
-    KnownRequest,
     Orders,
     Ref,
     Sections,
@@ -22,6 +21,7 @@ from apps.booking.routes.given import (
     person,
 )
 from apps.booking.routes.pages import event_page
+from apps.edge import NamedRequest, is_htmx, sentence_of
 from apps.identity import needs_guest
 from runtime import DurableObjectNamespace
 
@@ -31,7 +31,7 @@ HERE = "/booking/{event:str}"
 
 @post(f"{HERE}/holds", **FORM)
 async def hold_seats(
-    request: KnownRequest, event_slug: Slug, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, events: Events, sections: Sections
 ) -> Response[Any]:
     """Hold the seats that were ticked, or the best ones together."""
     form = await request.form()
@@ -49,7 +49,7 @@ async def hold_seats(
 
 @post(f"{HERE}/holds/{{hold:str}}/extend", **FORM)
 async def extend_hold(
-    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Get more time, once."""
     try:
@@ -61,7 +61,7 @@ async def extend_hold(
 
 @post(f"{HERE}/holds/{{hold:str}}/release", **FORM)
 async def release_hold(
-    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Let seats go. A page that is left says so too, and hears no answer."""
     try:
@@ -73,7 +73,7 @@ async def release_hold(
 
 @post(f"{HERE}/holds/{{hold:str}}/share", **FORM)
 async def share_hold(
-    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Make a link by which others may take over some of the seats."""
     try:
@@ -85,7 +85,7 @@ async def share_hold(
 
 @post(f"{HERE}/holds/{{hold:str}}/voucher", **FORM)
 async def use_voucher(
-    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Pay less, with a voucher."""
     form = await request.form()
@@ -99,7 +99,7 @@ async def use_voucher(
 
 @post(f"{HERE}/holds/{{hold:str}}/seats", **FORM)
 async def take_over(
-    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events
+    request: NamedRequest, event_slug: Slug, hold_ref: Ref, events: Events
 ) -> Response[Any]:
     """Take over seats that somebody shares."""
     form = await request.form()
@@ -117,7 +117,7 @@ async def take_over(
 
 @post(f"{HERE}/holds/{{hold:str}}/confirm", **FORM)
 async def confirm_hold(
-    request: KnownRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, hold_ref: Ref, events: Events, sections: Sections
 ) -> Response[Any]:
     """Pay. The page's key makes that the same wish, however often it is sent."""
     form = await request.form()
@@ -138,7 +138,7 @@ async def confirm_hold(
 
 @post(f"{HERE}/wait", **FORM)
 async def wait_for_seats(
-    request: KnownRequest, event_slug: Slug, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, events: Events, sections: Sections
 ) -> Response[Any]:
     """Wait for seats that become free."""
     form = await request.form()
@@ -152,7 +152,7 @@ async def wait_for_seats(
 
 @post(f"{HERE}/wait/stop", **FORM)
 async def stop_waiting(
-    request: KnownRequest, event_slug: Slug, events: Events, sections: Sections
+    request: NamedRequest, event_slug: Slug, events: Events, sections: Sections
 ) -> Response[Any]:
     """Wait no longer."""
     await events.get_by_name(event_slug).stop_waiting(person(request))
@@ -160,7 +160,7 @@ async def stop_waiting(
 
 
 @post("/booking/orders/{order:str}/cancel", **FORM)
-async def cancel_order(request: KnownRequest, order_ref: Ref, orders: Orders) -> Response[Any]:
+async def cancel_order(request: NamedRequest, order_ref: Ref, orders: Orders) -> Response[Any]:
     """Give seats back."""
     order = orders.get_by_name(str(order_ref))
     try:
@@ -173,21 +173,20 @@ async def cancel_order(request: KnownRequest, order_ref: Ref, orders: Orders) ->
 
 
 async def shown(
-    request: KnownRequest,
+    request: NamedRequest,
     event_slug: str,
     events: DurableObjectNamespace[Any],
     sections: DurableObjectNamespace[Any],
     refusal: Exception | None = None,
 ) -> Response[Any]:
     """Answer with how things are now, and with why not, if something wasn't possible."""
-    is_htmx = request.headers.get("hx-request") == "true"
-    if refusal is None and not is_htmx:
+    if refusal is None and not is_htmx(request):
         return Redirect(f"/booking/{event_slug}", status_code=303)
     context = await event_page(request, event_slug, events, sections, 0)
     if refusal is not None:
         context["notice"] = sentence(refusal)
         context["alternatives"] = refusal.alternatives if isinstance(refusal, Taken) else ()
-    template = "booking/_answer.html" if is_htmx else "booking/event.html"
+    template = "booking/_answer.html" if is_htmx(request) else "booking/event.html"
     code = 200 if refusal is None else status(refusal)
     return Template(template, context=context, status_code=code)
 
@@ -195,7 +194,7 @@ async def shown(
 def sentence(refusal: Exception) -> str:
     """Return what to tell a person about what wasn't possible."""
     if isinstance(refusal, ValidationError):
-        return refusal.errors()[0]["msg"].removeprefix("Value error, ")
+        return sentence_of(refusal)
     return str(refusal)
 
 
@@ -204,8 +203,8 @@ def status(refusal: Exception) -> int:
     return refusal.status if isinstance(refusal, Refusal) else 422
 
 
-def _to(request: KnownRequest, path: str) -> Response[Any]:
-    if request.headers.get("hx-request") == "true":
+def _to(request: NamedRequest, path: str) -> Response[Any]:
+    if is_htmx(request):
         return Response(None, status_code=200, headers={"HX-Redirect": path})
     return Redirect(path, status_code=303)
 

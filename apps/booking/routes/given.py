@@ -15,7 +15,6 @@ from apps.booking.objects.event import Event
 from apps.booking.objects.order import Order
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
-from apps.identity import Guest
 from runtime import DurableObjectNamespace
 
 # Whoever names a parameter so gets the namespace bound by that name, from the plugin.
@@ -26,8 +25,6 @@ Customers = NamedDependency[DurableObjectNamespace[Customer]]
 Catalogues = NamedDependency[DurableObjectNamespace[Catalogue]]
 Queues = NamedDependency[DurableObjectNamespace[Queue]]
 
-GuestRequest = Request[Guest | None, Any, Any]
-KnownRequest = Request[Guest, Any, Any]
 Slug = NamedDependency[str]
 Ref = NamedDependency[Reference]
 IdempotencyKey = Annotated[

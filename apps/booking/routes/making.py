@@ -11,8 +11,9 @@ from apps.booking.events.asked import ChangeEvent, NewEvent, NewVoucher
 from apps.booking.events.told import EntrySeen, EventSeen, HoldSeen, VoucherSeen
 from apps.booking.objects.customer import Customer
 from apps.booking.objects.event import Event
-from apps.booking.routes.given import Events, KnownRequest, Slug, person
+from apps.booking.routes.given import Events, Slug, person
 from apps.booking.routes.problems import problems
+from apps.edge import NamedRequest
 from apps.identity import needs_guest
 from runtime import DurableObjectNamespace
 
@@ -26,7 +27,7 @@ KNOWN: dict[str, Any] = {
 
 @patch("/api/booking/events/{event:str}", **KNOWN)
 async def change_event(
-    request: KnownRequest, event_slug: Slug, data: JSONBody[ChangeEvent], events: Events
+    request: NamedRequest, event_slug: Slug, data: JSONBody[ChangeEvent], events: Events
 ) -> EventSeen:
     """Change an event of yours. Seats that are held keep the price that they were held at."""
     event = events.get_by_name(event_slug)
@@ -35,14 +36,14 @@ async def change_event(
 
 
 @get("/api/booking/events/{event:str}/holds", **KNOWN)
-async def list_holds(request: KnownRequest, event_slug: Slug, events: Events) -> list[HoldSeen]:
+async def list_holds(request: NamedRequest, event_slug: Slug, events: Events) -> list[HoldSeen]:
     """List what is held and not paid yet, the first hundred."""
     books = await events.get_by_name(event_slug).books(person(request))
     return [HoldSeen.of(sale) for sale in books.held]
 
 
 @get("/api/booking/events/{event:str}/audit", **KNOWN)
-async def show_audit(request: KnownRequest, event_slug: Slug, events: Events) -> list[EntrySeen]:
+async def show_audit(request: NamedRequest, event_slug: Slug, events: Events) -> list[EntrySeen]:
     """Read the last lines of the audit log, the newest first."""
     return [
         EntrySeen.of(entry) for entry in await events.get_by_name(event_slug).audit(person(request))
@@ -51,7 +52,7 @@ async def show_audit(request: KnownRequest, event_slug: Slug, events: Events) ->
 
 @post("/api/booking/events/{event:str}/vouchers", **KNOWN)
 async def add_voucher(
-    request: KnownRequest, event_slug: Slug, data: JSONBody[NewVoucher], events: Events
+    request: NamedRequest, event_slug: Slug, data: JSONBody[NewVoucher], events: Events
 ) -> VoucherSeen:
     """Make a voucher."""
     event = events.get_by_name(event_slug)

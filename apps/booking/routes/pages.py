@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Annotated, Any
 
-from litestar import Request, WebSocket, get, websocket
+from litestar import Request, get, websocket
 from litestar.exceptions import NotAuthorizedException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Response, Template
@@ -21,8 +21,6 @@ from apps.booking.routes.given import (
     Catalogues,
     Customers,
     Events,
-    GuestRequest,
-    KnownRequest,
     Orders,
     Queues,
     Ref,
@@ -30,7 +28,8 @@ from apps.booking.routes.given import (
     Slug,
     person,
 )
-from apps.identity import Guest, needs_guest, who
+from apps.edge import GuestRequest, GuestSocket, NamedRequest, turn_away
+from apps.identity import needs_guest, who
 from apps.welcome import ask_name
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
@@ -127,7 +126,7 @@ async def show_order(request: GuestRequest, order_ref: Ref, orders: Orders) -> T
 
 
 @get("/booking/orders/{order:str}/calendar", guards=[needs_guest], include_in_schema=False)
-async def show_calendar(request: KnownRequest, order_ref: Ref, orders: Orders) -> Response[str]:
+async def show_calendar(request: NamedRequest, order_ref: Ref, orders: Orders) -> Response[str]:
     """Return an order as a file for calendars."""
     order = await orders.get_by_name(str(order_ref)).show(person(request))
     sale = order.sale
@@ -145,7 +144,7 @@ async def show_books(request: GuestRequest, event_slug: Slug, events: Events) ->
 
 
 @get("/booking/{event:str}/sales", guards=[needs_guest], include_in_schema=False)
-async def export_sales(request: KnownRequest, event_slug: Slug, events: Events) -> Response[str]:
+async def export_sales(request: NamedRequest, event_slug: Slug, events: Events) -> Response[str]:
     """Return all that was sold, as a table."""
     event, text = events.get_by_name(event_slug), io.StringIO()
     table = csv.writer(text)
@@ -160,7 +159,7 @@ async def export_sales(request: KnownRequest, event_slug: Slug, events: Events) 
 
 @websocket("/booking/{event:str}/ws")
 async def event_socket(
-    socket: WebSocket[Guest | None, Any, Any],
+    socket: GuestSocket,
     event: FromPath[str],
     events: Events,
     sections: Sections,
@@ -170,8 +169,7 @@ async def event_socket(
     try:
         event_slug, guest = check_slug(event), who(socket)
     except (Refusal, NotAuthorizedException) as refusal:  # nothing is woken for nobody
-        await socket.accept()
-        await socket.close(1008, getattr(refusal, "detail", str(refusal)))
+        await turn_away(socket, refusal)
         return
     whole = section is None
     to: Any = (

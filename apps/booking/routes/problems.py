@@ -11,9 +11,7 @@ from litestar.response import Template
 from pydantic import BaseModel
 
 from apps.booking.domain.refusals import Declined, Refusal, Taken, TooSoon
-from apps.problems import PROBLEMS, Problem
-
-PROBLEM = "application/problem+json"
+from apps.problems import PROBLEM, PROBLEMS, problem
 
 
 class TakenProblem(BaseModel):
@@ -26,17 +24,13 @@ class TakenProblem(BaseModel):
     """Names of free seats nearby: as many as were asked for, if there are."""
 
 
-def _spec(description: str, model: type[BaseModel] = Problem) -> ResponseSpec:
-    return ResponseSpec(model, generate_examples=False, description=description, media_type=PROBLEM)
-
-
 _SPECS = {
-    402: _spec("The payment was declined; the seats are still held"),
-    403: _spec("It is somebody else's, or for organisers"),
-    404: _spec("There is no such thing"),
-    409: _spec("It isn't possible as things are", TakenProblem),
-    410: _spec("Its time is over"),
-    429: _spec("Others are before you; Retry-After says when to try again"),
+    402: problem("The payment was declined; the seats are still held"),
+    403: problem("It is somebody else's, or for organisers"),
+    404: problem("There is no such thing"),
+    409: problem("It isn't possible as things are", TakenProblem),
+    410: problem("Its time is over"),
+    429: problem("Others are before you; Retry-After says when to try again"),
 }
 
 
@@ -53,16 +47,16 @@ def answer(request: Request[Any, Any, Any], refusal: Refusal) -> Response[Any]:
         headers["Retry-After"] = str(refusal.retry_after)
     if isinstance(refusal, Declined) and refusal.is_replayed:
         headers["Idempotent-Replayed"] = "true"
-    problem: dict[str, Any] = {
+    told: dict[str, Any] = {
         "status": status,
         "title": HTTPStatus(status).phrase,
         "detail": str(refusal),
     }
     if "text/html" in request.headers.get("accept", ""):
-        return Template("error.html", context=problem, status_code=status, headers=headers)
+        return Template("error.html", context=told, status_code=status, headers=headers)
     if isinstance(refusal, Taken):
-        problem["alternatives"] = list(refusal.alternatives)
-    return Response(problem, status_code=status, headers=headers, media_type=PROBLEM)
+        told["alternatives"] = list(refusal.alternatives)
+    return Response(told, status_code=status, headers=headers, media_type=PROBLEM)
 
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {Refusal: answer}

@@ -14,7 +14,7 @@ from litestar.response import Redirect, Response, Template
 
 from apps import pages
 from apps.booking.routes.forms import FORM
-from apps.booking.routes.given import GuestRequest
+from apps.edge import GuestRequest
 
 PATIENCE_SECONDS: Final = 300.0
 MAX_SEED: Final = 10**9

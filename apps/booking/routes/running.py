@@ -11,8 +11,9 @@ from apps.booking import views
 from apps.booking.domain.refusals import Refusal
 from apps.booking.events.asked import ChangeEvent, NewEvent, NewVoucher
 from apps.booking.routes.forms import FORM, HERE, sentence, status
-from apps.booking.routes.given import Customers, Events, GuestRequest, KnownRequest, Slug, person
+from apps.booking.routes.given import Customers, Events, Slug, person
 from apps.booking.routes.making import changes_of, new_house, open_event
+from apps.edge import GuestRequest, NamedRequest
 from apps.welcome import ask_name
 
 MAX_DIGITS = 9  # of an amount, before the point
@@ -28,7 +29,7 @@ async def ask_for_event(request: GuestRequest) -> Template:
 
 
 @post("/booking", **FORM)
-async def make_event(request: KnownRequest, events: Events, customers: Customers) -> Response[Any]:
+async def make_event(request: NamedRequest, events: Events, customers: Customers) -> Response[Any]:
     """Make an event."""
     form = await _form(request)
     try:
@@ -42,7 +43,7 @@ async def make_event(request: KnownRequest, events: Events, customers: Customers
 
 
 @post(f"{HERE}/admin", **FORM)
-async def change_event(request: KnownRequest, event_slug: Slug, events: Events) -> Response[Any]:
+async def change_event(request: NamedRequest, event_slug: Slug, events: Events) -> Response[Any]:
     """Change an event; what the form doesn't say stays."""
     event = events.get_by_name(event_slug)
     try:
@@ -54,7 +55,7 @@ async def change_event(request: KnownRequest, event_slug: Slug, events: Events) 
 
 
 @post(f"{HERE}/admin/tiers", **FORM)
-async def change_prices(request: KnownRequest, event_slug: Slug, events: Events) -> Response[Any]:
+async def change_prices(request: NamedRequest, event_slug: Slug, events: Events) -> Response[Any]:
     """Change prices: each row of the form is a tier, and an empty name is none."""
     form, event = await request.form(), events.get_by_name(event_slug)
     columns = (form.getall(name, []) for name in ("name", "first_row", "last_row", "price"))
@@ -72,7 +73,7 @@ async def change_prices(request: KnownRequest, event_slug: Slug, events: Events)
 
 
 @post(f"{HERE}/admin/vouchers", **FORM)
-async def add_voucher(request: KnownRequest, event_slug: Slug, events: Events) -> Response[Any]:
+async def add_voucher(request: NamedRequest, event_slug: Slug, events: Events) -> Response[Any]:
     """Make a voucher."""
     event, form = events.get_by_name(event_slug), await _form(request)
     try:
@@ -85,7 +86,7 @@ async def add_voucher(request: KnownRequest, event_slug: Slug, events: Events) -
 
 @post(f"{HERE}/admin/holds/{{number:int}}/release", **FORM)
 async def let_go(
-    request: KnownRequest, event_slug: Slug, number: FromPath[int], events: Events
+    request: NamedRequest, event_slug: Slug, number: FromPath[int], events: Events
 ) -> Response[Any]:
     """Release what somebody holds."""
     event = events.get_by_name(event_slug)
@@ -96,13 +97,13 @@ async def let_go(
     return Redirect(f"/booking/{event_slug}/admin", status_code=303)
 
 
-async def _books(request: KnownRequest, event: Any, refusal: Exception) -> Template:
+async def _books(request: NamedRequest, event: Any, refusal: Exception) -> Template:
     books = await event.books(person(request))
     context = views.books(books, request.user) | {"notice": sentence(refusal)}
     return Template("booking/admin.html", context=context, status_code=status(refusal))
 
 
-async def _form(request: KnownRequest) -> dict[str, str]:
+async def _form(request: NamedRequest) -> dict[str, str]:
     form = await request.form()
     return {name: str(value).strip() for name, value in form.items() if str(value).strip()}
 

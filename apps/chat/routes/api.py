@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from litestar import delete, get, patch, post, put
 from litestar.exceptions import ClientException
-from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
@@ -28,7 +27,6 @@ from apps.chat.routes.edge import (
     Directory,
     Inboxes,
     Limits,
-    NamedRequest,
     Number,
     Rooms,
     Seq,
@@ -36,21 +34,12 @@ from apps.chat.routes.edge import (
     spend,
 )
 from apps.chat.routes.pages import exported
+from apps.edge import NamedRequest
 from apps.identity import needs_guest
-from apps.problems import PROBLEMS, Problem
+from apps.problems import PROBLEMS, problem
 
 Limit = Annotated[int, QueryParameter(ge=1, le=2 * domain.PAGE)]
 Words = Annotated[str, QueryParameter(name="q")]
-
-
-def _problem(description: str) -> ResponseSpec:
-    return ResponseSpec(
-        Problem,
-        generate_examples=False,
-        description=description,
-        media_type="application/problem+json",
-    )
-
 
 API: dict[str, Any] = {
     "guards": [needs_guest],
@@ -58,15 +47,14 @@ API: dict[str, Any] = {
     "security": [{"guest": []}],
     "responses": PROBLEMS
     | {
-        403: _problem("You may not do that here"),
-        404: _problem("It isn't there, or not for you"),
-        409: _problem("It has changed meanwhile"),
-        429: _problem("That was too quick; Retry-After says when to try again"),
+        403: problem("You may not do that here"),
+        404: problem("It isn't there, or not for you"),
+        409: problem("It has changed meanwhile"),
+        429: problem("That was too quick; Retry-After says when to try again"),
     },
 }
 ROOM = "/api/chat/rooms/{room:str}"
 MESSAGE = f"{ROOM}/messages/{{seq:int}}"
-SOMEBODY = f"{ROOM}/people/{{id:str}}"
 
 
 # Rooms.

@@ -14,19 +14,17 @@ from apps.chat.objects import ChatRoom
 from apps.chat.routes.edge import (
     Address,
     Asker,
-    Form,
     Limits,
-    NamedRequest,
     Rooms,
     Seq,
     TheRoom,
     headers_of,
-    is_htmx,
     read_form,
     spend,
     status_of,
     stub_of,
 )
+from apps.edge import Form, NamedRequest, is_htmx
 from apps.identity import needs_guest
 
 GUEST: dict[str, Any] = {"guards": [needs_guest], "include_in_schema": False}

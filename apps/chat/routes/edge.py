@@ -7,7 +7,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath, PathParameter, QueryParameter, SkipValidation, URLEncodedBody
+from litestar.params import FromPath, PathParameter, QueryParameter, SkipValidation
 from litestar.response import Response, Template
 from pydantic import BaseModel, ValidationError
 
@@ -23,7 +23,8 @@ from apps.chat.domain import (
     Unacceptable,
 )
 from apps.chat.objects import ChatRoom, RateLimiter, RoomDirectory, UserInbox
-from apps.identity import Guest, who
+from apps.edge import is_htmx, sentence_of
+from apps.identity import who
 from runtime import DurableObjectNamespace, Runtime
 from runtime.litestar import DurableObjectsPlugin
 
@@ -40,8 +41,6 @@ TheRoom = NamedDependency[SkipValidation[ChatRoom]]
 Asker = NamedDependency[Person]
 """Who asks."""
 TheRuntime = NamedDependency[Runtime[Any]]
-NamedRequest = Request[Guest, Any, Any]
-Form = URLEncodedBody[dict[str, str]]
 Seq = Annotated[int, PathParameter(ge=0, le=10**15)]
 Number = Annotated[int | None, QueryParameter(ge=0, le=10**15)]
 
@@ -120,16 +119,6 @@ def read_form(model: type[M], form: dict[str, str]) -> M:
         return model.model_validate(form)
     except ValidationError as error:
         raise Unacceptable(sentence_of(error)) from error
-
-
-def sentence_of(error: ValidationError) -> str:
-    """Return the first thing that isn't acceptable, in words for a person."""
-    return error.errors()[0]["msg"].removeprefix("Value error, ")
-
-
-def is_htmx(request: Request[Any, Any, Any]) -> bool:
-    """Whether a page's script asks, which wants a fragment."""
-    return request.headers.get("hx-request") == "true"
 
 
 def status_of(refusal: ChatRefusal) -> int:

@@ -20,22 +20,19 @@ from apps.chat.routes.edge import (
     Address,
     Asker,
     Directory,
-    Form,
     Inboxes,
     Limits,
-    NamedRequest,
     Number,
     Rooms,
     TheRoom,
     TheRuntime,
-    is_htmx,
     person_of,
     read_form,
-    sentence_of,
     spend,
 )
+from apps.edge import Form, GuestRequest, NamedRequest, is_htmx, sentence_of
 from apps.identity import Guest, NewGuest, Tokens, needs_guest, new_guest
-from apps.welcome import GuestRequest, ask_name
+from apps.welcome import ask_name
 from runtime import DurableObjectNamespace
 
 Words = Annotated[str | None, QueryParameter(name="q")]

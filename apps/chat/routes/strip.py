@@ -16,12 +16,10 @@ from apps.chat.objects import ChatRoom
 from apps.chat.routes.edge import (
     Address,
     Asker,
-    Form,
-    NamedRequest,
     TheRoom,
     TheRuntime,
-    is_htmx,
 )
+from apps.edge import Form, NamedRequest, is_htmx
 from apps.identity import needs_guest
 from runtime import Runtime, errors
 
