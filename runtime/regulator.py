@@ -35,7 +35,7 @@ LIMITS: Final = {
     "SQLITE_LIMIT_TRIGGER_DEPTH": 10,
 }
 
-MOST_PAGES: Final = 10 * 10**9 // 4096  # beyond them a write finds the database full
+MOST_BYTES: Final = 10 * 10**9  # of a database; beyond them a write finds it full
 
 _FUNCTIONS: Final = frozenset(
     # scalar

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 import apsw
 
-from runtime import regulator
+from runtime import regulator, wal
 from runtime.atomicity import Transactional
 from runtime.clock import Clock, monotonic
 from runtime.commits import Commits
@@ -218,7 +218,7 @@ class Database(Transactional):
             # In this order, or else changing the mode syncs.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA max_page_count = {regulator.MOST_PAGES}")
+            connection.execute(f"PRAGMA max_page_count = {regulator.MOST_BYTES // _PAGE_BYTES}")
         except apsw.Error as error:
             if connection is not None:  # or its locks would stay
                 connection.close(force=True)
@@ -326,9 +326,10 @@ class Database(Transactional):
 
     def _is_as_large_as_may_be(self) -> bool:
         # Not asked of SQLite: after what has just failed, a question would hold its locks.
-        wal = self.path.with_name(f"{self.path.name}-wal")
-        size = sum(file.stat().st_size for file in (self.path, wal) if file.exists())
-        return size > regulator.MOST_PAGES * 0.9 * _PAGE_BYTES
+        # About: what didn't fit is only in memory, and the log may have a page twice.
+        files = (self.path, wal.path_of(self.path))
+        size = sum(file.stat().st_size for file in files if file.exists())
+        return size > 0.9 * regulator.MOST_BYTES
 
 
 class ClockVFS(apsw.VFS):

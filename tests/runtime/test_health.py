@@ -242,7 +242,7 @@ async def test_what_sqlite_says_of_the_disk_counts(runtime: TestRuntime[Any]) ->
 async def test_an_object_that_is_as_large_as_it_may_be_says_nothing_of_the_disk(
     runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.regulator.MOST_PAGES", 100)
+    monkeypatch.setattr("runtime.regulator.MOST_BYTES", 400_000)
     note = runtime.env.notes.get_by_name("a")
 
     async def grow(note: Note, ctx: Any) -> None:
