@@ -10,11 +10,11 @@ import json
 import re
 import secrets
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runtime.errors import ProjectRefused
 
@@ -71,11 +71,11 @@ def files_of(wish: Wish) -> dict[str, bytes]:
     return dict(sorted(files.items()))
 
 
-def runtime_files() -> dict[str, bytes]:
-    """Return the files of this runtime, by their paths in a project."""
+def runtime_files(project: Path = CLONE) -> dict[str, bytes]:
+    """Return the files of a project's runtime, by their paths in it; by default of this one."""
     return {
-        f"runtime/{file.relative_to(RUNTIME).as_posix()}": file.read_bytes()
-        for file in sorted(RUNTIME.rglob("*"))
+        file.relative_to(project).as_posix(): file.read_bytes()
+        for file in sorted((project / "runtime").rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     }
 
@@ -86,12 +86,20 @@ def note(wish: Wish, files: dict[str, bytes]) -> bytes:
         "made_from": wish.kind,
         "name": wish.name,
         "package": wish.package,
-        "runtime": {
-            path: sha256(content).hexdigest()
-            for path, content in files.items()
-            if path.startswith("runtime/")
-        },
+        "runtime": digests(
+            {path: file for path, file in files.items() if path.startswith("runtime/")}
+        ),
     }
+    return written(content)
+
+
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return what a note says of files."""
+    return {path: sha256(content).hexdigest() for path, content in files.items()}
+
+
+def written(content: dict[str, Any]) -> bytes:
+    """Return a note as it is in its file."""
     return (json.dumps(content, indent=1) + "\n").encode()
 
 

@@ -8,13 +8,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import ProjectRefused
 from runtime.scaffold import write_new
-from runtime.starters import NOTE, RUNTIME, runtime_files
+from runtime.starters import NOTE, RUNTIME, digests, runtime_files, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,10 @@ def compare(project: Path) -> Update:
         ProjectRefused: If that is no project, or the one that this runtime is in.
     """
     made = read_note(project)["runtime"]
-    folder = project / "runtime"
-    if folder.resolve() == RUNTIME.resolve():
+    if (project / "runtime").resolve() == RUNTIME.resolve():
         raise ProjectRefused("this is the project's own runtime: run `update` in a newer clone")
-    old = {
-        file.relative_to(project).as_posix(): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and "__pycache__" not in file.parts
-    }
-    own = [path for path in old if made.get(path) != sha256(old[path]).hexdigest()]
+    old = runtime_files(project)
+    own = [path for path, digest in digests(old).items() if made.get(path) != digest]
     own += [path for path in made if path not in old]
     return Update(project, old, runtime_files(), tuple(sorted(own)))
 
@@ -95,13 +89,13 @@ def apply(update: Update) -> None:
     folder = update.project / "runtime"
     draft, before = (folder.with_name(f".runtime.{os.getpid()}.{end}") for end in ("new", "old"))
     content = json.loads((update.project / NOTE).read_text())
-    content["runtime"] = {path: sha256(file).hexdigest() for path, file in update.new.items()}
+    content["runtime"] = digests(update.new)
     try:
         for path, file in update.new.items():
             write_new(draft / path.removeprefix("runtime/"), file)
         folder.rename(before)
         draft.rename(folder)
-        (update.project / NOTE).write_text(json.dumps(content, indent=1) + "\n")
+        (update.project / NOTE).write_bytes(written(content))
     except OSError as failure:
         raise ProjectRefused(f"{folder} can't be replaced: {failure.strerror}") from failure
     finally:

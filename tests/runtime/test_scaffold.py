@@ -15,7 +15,7 @@ import runtime
 from runtime import pieces, scaffold, updating
 from runtime.errors import ProjectRefused
 from runtime.pieces import PIECES
-from runtime.starters import NOTE, RUNTIME, Wish, note
+from runtime.starters import NOTE, RUNTIME, Wish, note, runtime_files
 
 ROOT = Path(runtime.__file__).parents[1]
 WISH = Wish("counter", "tally")
@@ -246,9 +246,4 @@ def _age(project: Path) -> None:
     (project / "runtime" / "gone.py").write_text("# as it was last year\n")
     tags = project / "runtime" / "tags.py"
     tags.write_text(tags.read_text().replace("once", "twice"))
-    files = {
-        file.relative_to(project).as_posix(): file.read_bytes()
-        for file in (project / "runtime").rglob("*")
-        if file.is_file()
-    }
-    (project / NOTE).write_bytes(note(WISH, files))
+    (project / NOTE).write_bytes(note(WISH, runtime_files(project)))
