@@ -28,6 +28,8 @@ SYNC_SECONDS: Final = 0.003  # that the disk takes, on average
 class SeededRuntime(MortalRuntime[Any]):
     """A runtime all of whose time comes from a seed, and which ends by dying."""
 
+    _syncer: SeededSyncer
+
     def __init__(self, scenario: Scenario, seed: int) -> None:
         random = Random(f"{seed}/runtime")
         self._seed = seed
@@ -59,7 +61,7 @@ class SeededRuntime(MortalRuntime[Any]):
     def calm_down(self) -> None:
         """Let nothing more go wrong."""
         self._faults.point = self._power = None
-        self._seeded_syncer.is_to_die = False
+        self._syncer.is_to_die = False
         self.disk.mend()
 
     def cut_power(self, share: float) -> None:
@@ -69,19 +71,14 @@ class SeededRuntime(MortalRuntime[Any]):
             share: Which part: a number from 0 up to 1.
         """
         self._power = Random(f"{self._seed}/{share}")
-        if self._seeded_syncer.is_writing:
+        if self._syncer.is_writing:
             self.die()
         else:
-            self._seeded_syncer.is_to_die = True
-
-    @property
-    def _seeded_syncer(self) -> SeededSyncer:
-        assert isinstance(self._syncer, SeededSyncer), "it was made here"
-        return self._syncer
+            self._syncer.is_to_die = True
 
     async def _open(self) -> None:
         if self._power is not None:
-            self._seeded_syncer.tear(self._power)
+            self._syncer.tear(self._power)
             self._power = None
         await super()._open()
 
@@ -92,7 +89,7 @@ class SeededRuntime(MortalRuntime[Any]):
         host.journal.most_segments = self._most_segments
         return host
 
-    def _make_syncer(self) -> FaultySyncer:
+    def _make_syncer(self) -> SeededSyncer:
         return SeededSyncer(self._faults, self._seed, self.config.data)
 
 
