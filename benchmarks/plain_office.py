@@ -88,8 +88,8 @@ class Office:
 
     def expire(self, event: str, now: float) -> None:
         """Let go of what is overdue."""
-        query = "SELECT id FROM holds WHERE state = 'held' AND expires_at <= ?"
-        for (hold,) in self.database.execute(query, (now,)).fetchall():
+        query = "SELECT id FROM holds WHERE state = 'held' AND expires_at <= ? AND event = ?"
+        for (hold,) in self.database.execute(query, (now, event)).fetchall():
             self.database.execute("UPDATE holds SET state = 'expired' WHERE id = ?", (hold,))
             self.database.execute(
                 "UPDATE seats SET hold = NULL WHERE event = ? AND hold = ?", (event, hold)
