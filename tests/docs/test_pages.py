@@ -16,6 +16,7 @@ PAGES = [
         "CONTRIBUTING.md",
         "SECURITY.md",
         "runtime/CLOUDFLARE.md",
+        "runtime/OPERATION.md",
         "tutorials/README.md",
     )
 ]
