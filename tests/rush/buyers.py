@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -69,14 +68,14 @@ class House:
             killer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await killer
-            await self._end(signal.SIGKILL)
+            await self._kill()
 
     async def _kill_again_and_again(self) -> None:
         for number in range(self._rush.kills):
             until = self._rush.attempts * (number + 1) // (self._rush.kills + 1)
             while self._rush.answered < until:
                 await asyncio.sleep(0.01)
-            await self._end(signal.SIGKILL)
+            await self._kill()
             await self._start()
 
     async def _start(self) -> None:
@@ -84,9 +83,9 @@ class House:
         command = (sys.executable, "-m", "benchmarks.box_office", str(self.port), self._folder)
         self._process = await asyncio.create_subprocess_exec(*command)
 
-    async def _end(self, how: signal.Signals) -> None:
+    async def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(how)
+            self._process.kill()
             await self._process.wait()
 
 
