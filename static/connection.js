@@ -23,7 +23,11 @@ function reconnect() {
   if (connection?.socket?.readyState !== WebSocket.OPEN) htmx.process(source, true);
 }
 
-source.addEventListener("htmx:ws:before:connection", ({ detail }) => {
+function on(event, act) { // and not those of another socket inside it
+  source.addEventListener(event, (happened) => { if (happened.target === source) act(happened); });
+}
+
+on("htmx:ws:before:connection", ({ detail }) => {
   connection = detail.connection;
   goOn();
 });
@@ -31,14 +35,14 @@ source.addEventListener("htmx:ws:before:connection", ({ detail }) => {
 // A room greets whoever comes in with the people in it. Until then it may yet turn them away.
 // What is in a message is in the page by now, and messages come here one after another: so the
 // last cursor counts, even if it is lower than the one before. The room may have gone back.
-source.addEventListener("htmx:ws:after:message:incoming", ({ detail: { message } }) => {
+on("htmx:ws:after:message:incoming", ({ detail: { message } }) => {
   since = [...message.data.matchAll(/ data-feed="([\w-]+)"/g)].at(-1)?.[1] ?? since;
   goOn();
   waiting = clearTimeout(waiting);
   show("open");
 });
 
-source.addEventListener("htmx:ws:close", ({ detail: { code, reason } }) => {
+on("htmx:ws:close", ({ detail: { code, reason } }) => {
   if (reason !== "closed") return;
   if (!connection.config.reconnectCodes.includes(code)) {
     clearTimeout(waiting);

@@ -1,47 +1,43 @@
-// Keeps what was ticked through every push, says what it costs, and marks one's own seats.
+// Keeps what was ticked through every push, and says what it costs, and what was lost.
 
 const seats = document.getElementById("seats");
-const form = document.getElementById("choose");
 const chosen = document.getElementById("chosen");
 const empty = chosen.textContent;
 const ticked = new Set();
+const lost = new Set(); // to somebody else, since the last tick
+let isAsking = false; // for seats; whose they are isn't known meanwhile
 
 const of = (name) => document.getElementById(`seat-${name}`);
-const box = (name) => of(name)?.querySelector("input");
-const held = () => [...document.querySelectorAll("#mine [data-hold]")].flatMap(({ dataset }) => dataset.seats.split(" "));
 
-function show(lost = []) {
+function show() {
   const names = [...ticked];
-  const cents = names.reduce((sum, name) => sum + Number(of(name).querySelector("label > span").textContent.match(/[\d.,]+$/)[0].replaceAll(",", "")), 0);
-  const sum = cents.toLocaleString("en", { minimumFractionDigits: 2 });
-  const gone = lost.length ? `${lost.join(", ")}: just taken by somebody else. ` : "";
-  chosen.textContent = gone + (names.length ? `${names.length === 1 ? "1 seat" : `${names.length} seats`}: ${names.join(", ")}. Together ${sum}` : gone ? "" : empty);
+  const cents = names.reduce((sum, name) => sum + Number(of(name).dataset.cents), 0);
+  const sum = (cents / 100).toLocaleString("en", { minimumFractionDigits: 2 });
+  const words = [];
+  if (lost.size) words.push(`${[...lost].join(", ")}: just taken by somebody else.`);
+  if (names.length) words.push(`${names.length} ${names.length === 1 ? "seat" : "seats"}: ${names.join(", ")}. Together ${sum}`);
+  chosen.textContent = words.join(" ") || empty;
 }
 
-function mark(seat, isMine) {
-  seat.toggleAttribute("data-mine", isMine);
-  seat.querySelector("i").textContent = isMine ? "yours" : seat.dataset.state;
-}
-
-// After every push: seats come anew, without what was ticked. One that isn't free any more is lost.
+// After every push: seats come anew, without what was ticked. One's own are marked by then.
 function renew() {
-  const own = new Set(held());
-  const lost = [];
   for (const name of ticked) {
-    const input = box(name);
-    if (input && !input.disabled) input.checked = true;
-    else if (ticked.delete(name) && !own.has(name)) lost.push(name);
+    const input = of(name).querySelector("input");
+    if (!input.disabled) input.checked = true;
+    else if (!isAsking) lost.add(name);
+    if (input.disabled && lost.has(name)) ticked.delete(name);
   }
-  for (const seat of seats.querySelectorAll("[data-mine]")) mark(seat, own.has(seat.dataset.name));
-  for (const name of own) if (of(name)) mark(of(name), true);
-  show(lost);
-  const wait = document.getElementById("wait");
-  if (wait) wait.hidden = document.querySelector("#tally b").textContent !== "0";
+  for (const name of [...ticked, ...lost]) {
+    if (of(name).hasAttribute("data-mine")) [ticked, lost].forEach((names) => names.delete(name));
+  }
+  show();
+  document.getElementById("wait")?.toggleAttribute("hidden", document.querySelector("#tally b").textContent !== "0");
 }
 
 function tick(names) {
+  lost.clear();
   for (const name of names) {
-    const input = box(name);
+    const input = of(name)?.querySelector("input");
     if (input && !input.disabled) { input.checked = true; ticked.add(name); }
   }
   show();
@@ -49,16 +45,16 @@ function tick(names) {
 
 seats.addEventListener("change", ({ target }) => {
   ticked[target.checked ? "add" : "delete"](target.value);
+  lost.clear();
   show();
 });
 
-document.addEventListener("htmx:after:swap", ({ target }) => {
-  if (form.contains(target) || target.closest?.("main")) renew();
-});
+document.addEventListener("htmx:before:request", () => { isAsking = true; lost.clear(); });
+document.addEventListener("htmx:finally:request", () => { isAsking = false; renew(); });
+document.addEventListener("htmx:after:swap", renew);
 document.addEventListener("hold:over", ({ detail }) => tick(detail)); // as they were, to be held once more
 new MutationObserver(() => {
   const instead = document.getElementById("notice").dataset.instead;
   if (instead) tick(instead.split(" "));
 }).observe(document.querySelector("aside"), { childList: true });
 tick([...seats.querySelectorAll("input:checked")].map(({ value }) => value)); // what a browser remembers
-renew();

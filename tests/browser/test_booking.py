@@ -121,12 +121,16 @@ async def test_a_purchase_by_mouse_while_others_buy_too(
         await bob.hold("A5")
         await expect(ann.locator("#chosen")).to_contain_text("A5: just taken by somebody else.")
         await expect(ann.locator("#chosen")).to_contain_text("2 seats: A3, A4. Together 25.00")
+        await bob.hold("E1")
+        await expect(ann.locator("#seat-E1")).to_have_attribute("data-state", "held")
+        await expect(ann.locator("#chosen")).to_contain_text("A5: just taken by somebody else.")
         await shoot(ann, artefacts, "choosing")
 
         await ann.get_by_role("button", name="Hold these seats").click()
         hold = ann.locator("#mine .hold")
         await expect(hold).to_contain_text("Held for you")
         await expect(ann.locator("#seat-A3")).to_have_attribute("data-mine", "")
+        await expect(ann.locator("#chosen")).to_have_text("Tick the seats that you want.")
         await expect(eve.locator("#seat-A3")).to_have_attribute("data-state", "held")
         await shoot(ann, artefacts, "held")
         await ann.get_by_label("List").check()
@@ -140,7 +144,7 @@ async def test_a_purchase_by_mouse_while_others_buy_too(
         await expect(ann.locator("main")).to_contain_text("Paid")
         await shoot(ann, artefacts, "order")
         await expect(eve.locator("#seat-A3")).to_have_attribute("data-state", "sold")
-        await expect(eve.locator("#tally")).to_have_text("106 free · 1 held · 5 sold")
+        await expect(eve.locator("#tally")).to_have_text("105 free · 2 held · 5 sold")
 
     assert [line for line in complaints if "402" not in line] == []
 
@@ -265,3 +269,23 @@ async def test_an_organiser_makes_an_event_and_runs_it(
         await shoot(page, artefacts, "home")
 
     assert [line for line in complaints if "422" not in line] == []
+
+
+async def test_a_large_event_is_shown_by_sections(browser: Browser, server: Server) -> None:
+    async with buyer(server, "Olga") as olga:
+        await olga.make(rows=60, seats_per_row=50)
+    page, complaints = await open_page(browser, server, "Ann")
+    await connected(page)
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await connected(other)
+
+    await page.get_by_role("link", name="U to AN").click()
+    await connected(page)
+    await page.locator("#seat-Z3 label").click()
+    await page.get_by_role("button", name="Hold these seats").click()
+    await expect(page.locator("#mine .hold")).to_contain_text("Z3")
+    await expect(page.locator("#seat-Z3")).to_have_attribute("data-mine", "")
+
+    await expect(other.locator("#mine .hold")).to_contain_text("Z3")
+    assert complaints == []

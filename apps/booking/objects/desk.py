@@ -88,6 +88,7 @@ class Desk:
         hold = self.add(person, seats, now, rules.HOLD_SECONDS)
         await self.set_alarm()
         self._show.changed()
+        self.tell(hold, now)
         return self.sale(hold, now)
 
     def add(
@@ -177,6 +178,7 @@ class Desk:
         if hold.state is not State.HELD:
             raise saga.why_not(hold.state)
         hold = hold if hold.share else self.change(hold, share=secrets.token_urlsafe(9))
+        self.tell(hold, now)
         return self.sale(hold, now)
 
     async def shared(self, reference: Reference, share: str) -> Sale:
@@ -310,6 +312,7 @@ class Desk:
         state = saga.step(hold.state, Step.TAKEN)
         hold = self.change(hold, seats=seats, cents=cents, state=state, due=until)
         await self.set_alarm()
+        self.tell(hold, now)
         return self.sale(hold, now)
 
     def _first(self) -> float:

@@ -194,6 +194,20 @@ async def test_pushes_are_few_however_much_happens(
     assert len(states(window)) == 10
 
 
+async def test_what_somebody_holds_is_in_all_their_windows_and_in_nobody_elses(
+    runtime: TestRuntime[Any], event: NewEvent
+) -> None:
+    ada, bob = await watch(runtime, event, ADA), await watch(runtime, event, BOB)
+
+    sale = await event.hold(ADA, ("A1",), 0)
+    held = [str(push) for push in ada.received if sale.id in str(push)]
+    shared = await event.share(ADA, ref(sale))
+
+    assert len(held) == 1
+    assert shared.share in str(ada.received[-1])
+    assert not any(sale.id in str(push) for push in bob.received)
+
+
 async def test_one_sees_where_others_look(runtime: TestRuntime[Any], event: NewEvent) -> None:
     ada, bob = await watch(runtime, event, ADA), await watch(runtime, event, BOB)
 
