@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Final
 
 from litestar import Request, WebSocket
+from litestar.exceptions import TooManyRequestsException
 from litestar.params import URLEncodedBody
 from pydantic import ValidationError
 
@@ -27,6 +29,13 @@ def is_htmx(request: Request[Any, Any, Any]) -> bool:
 def sentence_of(error: ValidationError) -> str:
     """Return the first thing that isn't acceptable, in words for a person."""
     return error.errors()[0]["msg"].removeprefix("Value error, ")
+
+
+def too_quick(wait: float) -> TooManyRequestsException:
+    """Return the refusal of what somebody does too often, and may do again in `wait` seconds."""
+    seconds = ceil(wait)
+    sentence = f"that was too quick; try again in {seconds} s"
+    return TooManyRequestsException(sentence, headers={"Retry-After": str(seconds)})
 
 
 async def turn_away(socket: GuestSocket, refusal: Exception) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Request, get, post, websocket
 from litestar.di import NamedDependency
-from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect, Response, Template
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ from apps.edge import (
     NamedRequest,
     is_htmx,
     sentence_of,
+    too_quick,
     turn_away,
 )
 from apps.game import views
@@ -278,9 +279,7 @@ async def _open(
     players: DurableObjectNamespace[Player],
 ) -> Admission:
     if wait := await players.get_by_name(guest.id).may_open():
-        raise TooManyRequestsException(
-            f"that were many matches; in {wait:.0f} s again", headers={"retry-after": f"{wait:.0f}"}
-        )
+        raise too_quick(wait)
     for _ in range(TRIES):
         stub = matches.get_by_name(secrets.token_urlsafe(9))
         admission = await stub.open(guest.id, guest.name, wish)

@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from litestar import get, post, websocket
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.exceptions import ClientException, NotAuthorizedException, NotFoundException
+from litestar.exceptions import NotAuthorizedException, NotFoundException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 
-from apps.edge import Form, GuestRequest, GuestSocket, NamedRequest, is_htmx, turn_away
+from apps.edge import Form, GuestRequest, GuestSocket, NamedRequest, is_htmx, too_quick, turn_away
 from apps.identity import Guest, needs_guest, who
 from apps.learn import texts
 from apps.learn.bench import NAMES, Kind, Look, all_kinds, asleep, call, heard_by
 from apps.learn.goals import GOALS
 from apps.learn.objects import Learner
 from apps.welcome import ask_name
-from runtime import DurableObjectNamespace, Glimpse
+from runtime import DurableObjectNamespace, Glimpse, Runtime
 from runtime.litestar import DurableObjectsPlugin, forward
 from tutorials.steps import Step, Tutorial, tutorials
 
 KINDS: Final = all_kinds()
 TUTORIALS: Final = {tutorial.number: tutorial for tutorial in tutorials()}
 MAX_FRAME_BYTES: Final = 256
+SHOWN: Final = 12  # lines of what has happened
 
 Learners = NamedDependency[DurableObjectNamespace[Learner]]
 Name = Annotated[str, QueryParameter(max_length=12)]
@@ -92,7 +94,7 @@ async def act(
     name = data.get("name", "")
     stub = _stub(request, kind, request.user, name)
     if wait := await learners.get_by_name(request.user.id).take_turn():
-        raise ClientException(f"that was too quick; in {wait:.0f} s again", status_code=429)
+        raise too_quick(wait)
     runtime = _runtime(request)
     look: Look | None = None
     if data.get("do") == "evict":
@@ -158,9 +160,15 @@ async def open_window(
     await forward(socket, to=stub, headers={"x-who": guest.name}, max_message_bytes=MAX_FRAME_BYTES)
 
 
-async def _note(learners: Any, guest: Guest, number: int, step_number: int, line: str) -> list[str]:
+async def _note(
+    learners: DurableObjectNamespace[Learner],
+    guest: Guest,
+    number: int,
+    step_number: int,
+    line: str,
+) -> list[str]:
     learner, key = learners.get_by_name(guest.id), _key(number, step_number)
-    lines: list[str] = await learner.note(key, line)
+    lines = await learner.note(key, line)
     goal = GOALS.get((number, step_number))
     if goal is not None and goal.is_met(lines):
         await learner.finish(key)
@@ -169,7 +177,11 @@ async def _note(learners: Any, guest: Guest, number: int, step_number: int, line
 
 def _progress(number: int, step_number: int, lines: list[str]) -> dict[str, Any]:
     goal = GOALS.get((number, step_number))
-    return {"lines": lines[-12:], "goal": goal, "is_met": goal is not None and goal.is_met(lines)}
+    return {
+        "lines": lines[-SHOWN:],
+        "goal": goal,
+        "is_met": goal is not None and goal.is_met(lines),
+    }
 
 
 def _state(
@@ -179,15 +191,17 @@ def _state(
     return {"kind": kind, "name": name, "glimpse": glimpse, "look": look, "here": here}
 
 
-def _evicted(runtime: Any, stub: Any) -> bool:
-    return bool(runtime.config.debug and runtime.evict(stub))
+def _evicted(runtime: Runtime[Any], stub: Any) -> bool:
+    return runtime.config.debug and runtime.evict(stub)
 
 
-def _runtime(connection: Any) -> Any:
+def _runtime(connection: ASGIConnection[Any, Any, Any, Any]) -> Runtime[Any]:
     return DurableObjectsPlugin.of(connection.app).runtime
 
 
-def _stub(connection: Any, kind: Kind, guest: Guest, name: str) -> Any:
+def _stub(
+    connection: ASGIConnection[Any, Any, Any, Any], kind: Kind, guest: Guest, name: str
+) -> Any:
     if name not in NAMES[kind.binding]:
         raise NotFoundException("there is no such object here")
     return _runtime(connection).namespaces[kind.bound].get_by_name(f"{guest.id}.{name}")
