@@ -28,15 +28,6 @@ BINDINGS: Final = {
     5: {"pans": "Pan", "books": "Book"},
 }
 """What each tutorial's classes are bound to, in its own code; not every step has all of them."""
-SUGGESTED: Final = {
-    "counters": "cats",
-    "rooms": "hall",
-    "matches": "final",
-    "sales": "friday",
-    "banks": "bank",
-    "pans": "blue",
-    "books": "kitchen",
-}
 NAMES: Final = {
     "counters": ("cats", "dogs"),
     "rooms": ("hall", "attic"),
