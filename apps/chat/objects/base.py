@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import timedelta
 
 from apps.chat import domain, store, views
@@ -29,7 +30,7 @@ for refusal in (
     errors.register(refusal)
 
 
-class RoomBase(DurableObject[Env]):
+class RoomBase(DurableObject[Env], ABC):
     """A room, as far as all of its sides need it.
 
     Messages live in SQLite and sockets outlive the object, so a room may be evicted between
@@ -47,8 +48,9 @@ class RoomBase(DurableObject[Env]):
         self._presence = Presence(ctx)
         self._outbox = Outbox(ctx, self._deliver)
 
+    @abstractmethod
     async def _deliver(self, letter: Letter) -> None:
-        raise NotImplementedError
+        """Take a letter to whom it is for."""
 
     def _enter(self, person: Person) -> Standing:
         """Return how somebody stands here.
