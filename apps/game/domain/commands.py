@@ -33,14 +33,6 @@ MOST_GIVEN_SECONDS: Final = 3 * 3600.0  # that a clock may show after somebody w
 
 
 @dataclass(frozen=True, slots=True)
-class Sit:
-    """Take a seat: this one, or whichever is free."""
-
-    player: Player
-    seat: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Play:
     """Move, in the position after so many plies."""
 
@@ -129,24 +121,21 @@ def command_for(action: Action, opponent_gone_since: float | None) -> Command:
             return Claim("draw", opponent_gone_since)
 
 
-def seat_player(match: Match[Any, Any], command: Sit, now: float) -> Events:
-    """Return what it causes that somebody sits down; nothing if they sit there already.
+def seat_player(match: Match[Any, Any], player: Player, now: float) -> Events:
+    """Return what it causes that somebody takes the free seat; nothing if they sit there already.
 
     Raises:
         Refused: If they can't.
     """
-    seat = match.seat_of(command.player.id)
-    if seat is not None:
+    if match.seat_of(player.id) is not None:
         if match.phase is Phase.WAITING:
             raise Refused("already-seated", "you have a seat here: send the link to somebody else")
         return ()
-    free = [s for s, player in enumerate(match.players) if player is None]
-    wanted = free if command.seat is None else [s for s in free if s == command.seat]
     if match.result is not None:
         raise Refused("match-over", "the match is over")
-    if not wanted:
+    if None not in match.players:
         raise Refused("seat-taken", "both seats are taken; you can watch")
-    return (Seated(now, wanted[0], command.player),)
+    return (Seated(now, match.players.index(None), player),)
 
 
 def decide(match: Match[Any, Any], seat: int | None, command: Command, now: float) -> Events:

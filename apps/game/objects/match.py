@@ -99,7 +99,7 @@ class Match(DurableObject[Env]):
         def sit(match: State[Any, Any], moment: float) -> Events:
             if not self._may_sit_down(who, key):
                 raise Refused("wrong-key", "only who was sent the link can sit down here")
-            return commands.seat_player(match, commands.Sit(player), moment)
+            return commands.seat_player(match, player, moment)
 
         return Admission(self._id, (await self._change(who, sit)).seat)
 

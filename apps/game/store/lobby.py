@@ -49,16 +49,14 @@ def fitting(sql: SqlStorage, challenge: Challenge) -> str | None:
     return None if row is None else row["match"]
 
 
-def reserve(sql: SqlStorage, match: str, person: str, seconds: float) -> float:
-    """Keep a match's seat for somebody, and return until when."""
-    return float(
-        sql.exec(
-            "UPDATE challenges SET reserved_for = ?, reserved_until = unixepoch('subsec') + ? "
-            "WHERE match = ? RETURNING reserved_until",
-            person,
-            seconds,
-            match,
-        ).one()["reserved_until"]
+def reserve(sql: SqlStorage, match: str, person: str, seconds: float) -> None:
+    """Keep a match's seat for somebody."""
+    sql.exec(
+        "UPDATE challenges SET reserved_for = ?, reserved_until = unixepoch('subsec') + ? "
+        "WHERE match = ?",
+        person,
+        seconds,
+        match,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, TypeAdapter
 
 from apps.game.domain.games import GAMES
-from apps.game.domain.match import Event, Match, begin, evolve
+from apps.game.domain.match import Event, Match, begin, evolve, rebuild
 from runtime import SqlStorage
 from runtime.patterns.outbox import Outbox
 
@@ -43,13 +43,12 @@ def load(sql: SqlStorage) -> tuple[int, Match[Any, Any]] | None:
     if row["seq"] is None:
         return None
     found = sql.exec("SELECT seq, match FROM snapshot").next()
+    later = log(sql, after=0 if found is None else found["seq"])
+    events = tuple(event for _, event in later)
     if found is None:
-        (_, opened), *later = log(sql)
-        match = begin(opened)  # type: ignore[arg-type]  # a log begins with that
-    else:
-        match = adapters(row["game"])[1].validate_json(found["match"])
-        later = log(sql, after=found["seq"])
-    return row["seq"], reduce(evolve, (event for _, event in later), match)
+        return row["seq"], rebuild(events)
+    match = adapters(row["game"])[1].validate_json(found["match"])
+    return row["seq"], reduce(evolve, events, match)
 
 
 def log(sql: SqlStorage, *, after: int = 0) -> list[Numbered]:

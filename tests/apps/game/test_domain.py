@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apps.game.domain import commands, timeouts
 from apps.game.domain.clock import DAY, Clocks, Control, paused_for
-from apps.game.domain.commands import Command, Play, Sit, decide
+from apps.game.domain.commands import Command, Play, decide
 from apps.game.domain.games import GAMES
 from apps.game.domain.match import (
     Ended,
@@ -59,7 +59,7 @@ class Playing:
         self.log: list[Any] = [opened]
         self.match: Match[Any, Any] = begin(opened)
         for person in PEOPLE[:2]:
-            self.happen(commands.seat_player(self.match, Sit(person), self.now))
+            self.happen(commands.seat_player(self.match, person, self.now))
 
     def happen(self, events: Events) -> None:
         """Keep what has happened."""
