@@ -307,6 +307,17 @@ async def test_a_catalog_that_cant_be_written_keeps_what_was_noted(
     assert [due for *_, due in await impatient.alarms()] == [2.0]
 
 
+async def test_a_catalog_that_cant_be_written_keeps_the_time_of_the_latest_commit(
+    impatient: Catalog, path: Path
+) -> None:
+    impatient.keep_stamp(1)
+    with unwritable(path):
+        assert not await impatient.try_flush()
+    await impatient.flush()
+
+    assert await impatient.latest_stamp() == 1
+
+
 async def test_a_failed_write_leaves_no_half_of_it(catalog: Catalog, path: Path) -> None:
     catalog.note(key("aa"), None, {None: 1.0})
     await catalog.flush()
