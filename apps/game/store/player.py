@@ -33,13 +33,18 @@ _adapter = TypeAdapter(Record)
 
 
 def note(sql: SqlStorage, record: Record) -> None:
-    """Keep a match, or how it has ended."""
+    """Keep a match, or how it has ended; those that are over, as long as the history shows them."""
     sql.exec(
         "REPLACE INTO matches VALUES (?, ?, ?, ?)",
         record.match,
         record.began_at,
         record.score is not None,
         _adapter.dump_json(record).decode(),
+    )
+    sql.exec(
+        "DELETE FROM matches WHERE is_over AND match IN "
+        "(SELECT match FROM matches ORDER BY is_over, began_at DESC LIMIT -1 OFFSET ?)",
+        MOST_HISTORY,
     )
 
 

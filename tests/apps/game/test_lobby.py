@@ -8,13 +8,23 @@ from typing import Any
 import pytest
 
 from apps.game.domain.clock import Control
-from apps.game.domain.lobby import MOST_OPEN, RESERVED_SECONDS, Challenge, Wish
+from apps.game.domain.lobby import (
+    MOST_HISTORY,
+    MOST_OPEN,
+    RESERVED_SECONDS,
+    Challenge,
+    Record,
+    Score,
+    Wish,
+)
 from apps.game.domain.match import OPEN_DAYS_SECONDS, OPEN_SECONDS, Player
 from apps.game.domain.rating import Rating
 from apps.game.domain.refusals import Refused
 from apps.game.domain.timeouts import CLAIM_SECONDS
+from apps.game.objects.player import Player as PlayerObject
 from runtime.testing import TestRuntime
 from tests.apps.game.conftest import BLITZ, Table
+from tests.conftest import StartRuntime
 
 WIN = ("1", "2", "1", "2", "1", "2", "1")
 
@@ -139,6 +149,28 @@ async def test_whoever_waits_and_closes_the_page_waits_no_longer(
 async def profile(runtime: TestRuntime[Any], who: str) -> Any:
     """Return what there is to know of somebody."""
     return await runtime.env.players.get_by_name(who).profile()
+
+
+class CountingPlayer(PlayerObject):
+    """A player who says how many matches are kept of them."""
+
+    async def kept(self) -> int:
+        """Return how many matches there are."""
+        return int(self.ctx.storage.sql.exec("SELECT count(*) AS n FROM matches").one()["n"])
+
+
+async def test_no_more_matches_are_kept_than_are_shown(start_runtime: StartRuntime) -> None:
+    rt = await start_runtime(players=CountingPlayer)
+    ada = rt.env.players.get_by_name("ada")
+    for n in range(MOST_HISTORY + 5):
+        score: Score | None = None if n < 3 else "won"
+        record = Record(f"match-{n}", "reversi", 0, "Bob", None, began_at=float(n), score=score)
+        await ada.note(f"letter-{n}", record)
+
+    history = (await ada.profile()).history
+
+    assert [record.match for record in history[:4]] == ["match-2", "match-1", "match-0", "match-54"]
+    assert await ada.kept() == len(history) == MOST_HISTORY
 
 
 async def test_a_match_is_in_the_histories_of_both_and_rates_them(
