@@ -6,7 +6,7 @@ import math
 import secrets
 from typing import Final
 
-from apps.booking import views
+from apps.booking import store, views
 from apps.booking.domain import hold as rules
 from apps.booking.domain import saga, seating, waiting
 from apps.booking.domain.hold import Hold, Reference
@@ -47,7 +47,7 @@ class Desk:
 
     def now(self) -> float:
         """Return what time it is."""
-        return float(self._sql.exec("SELECT unixepoch('subsec') AS now").one()["now"])
+        return store.now(self._sql)
 
     async def tidy(self) -> float:
         """Let go of holds whose time is over, and return what time it is.
@@ -130,6 +130,10 @@ class Desk:
     def sale(self, hold: Hold, now: float) -> Sale:
         """Return what there is to see of a hold."""
         return Sale.of(hold, self._hall.house, now)
+
+    def held_by(self, person_id: str, now: float) -> tuple[Sale, ...]:
+        """Return what somebody holds and hasn't paid, oldest first."""
+        return tuple(self.sale(hold, now) for hold in holds.held_by(self._sql, person_id))
 
     def change(self, hold: Hold, **changes: object) -> Hold:
         """Keep what is new about a hold, and see that it is looked at again when that is due."""
@@ -260,9 +264,12 @@ class Desk:
     def tell(self, hold: Hold, now: float) -> None:
         """Show all windows of a hold's owner what they have now."""
         if self._ctx.get_web_sockets(hold.owner.id):
-            mine = tuple(self.sale(each, now) for each in holds.held_by(self._sql, hold.owner.id))
             place = waiting_list.place(self._sql, hold.owner.id)
-            self._show.tell(hold.owner.id, views.mine(self._hall.house, mine, place, now))
+            self._show.tell(hold.owner.id, self.push_to(hold.owner.id, place, now))
+
+    def push_to(self, person_id: str, place: int, now: float) -> str:
+        """Return a push that shows somebody what they hold, and their place in the waiting list."""
+        return views.mine(self._hall.house, self.held_by(person_id, now), place, now)
 
     async def set_alarm(self) -> None:
         """See that the next hold that is due is looked at."""

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from apps.booking import views
 from apps.booking.domain import refunds, saga, seating
 from apps.booking.domain.hold import Reference, check_count, check_limits
 from apps.booking.domain.house import House, Person
@@ -64,14 +63,13 @@ class Event(DurableObject[Env]):
         """Return what somebody sees who opens the event's page."""
         now = await self._desk.tidy()
         house = self._hall.house
-        mine = holds.held_by(self._sql, person.id)
         states = await self._hall.states()
         return Scene(
             house,
             states,
             now,
             self._show.cursor,
-            tuple(self._desk.sale(hold, now) for hold in mine),
+            self._desk.held_by(person.id, now),
             waiting_list.place(self._sql, person.id),
             waiting_list.length(self._sql),
             self._show.looks(),
@@ -94,7 +92,7 @@ class Event(DurableObject[Env]):
     async def held_by(self, person: Person) -> list[Sale]:
         """Return what somebody holds and hasn't paid, oldest first."""
         now = await self._desk.tidy()
-        return [self._desk.sale(hold, now) for hold in holds.held_by(self._sql, person.id)]
+        return list(self._desk.held_by(person.id, now))
 
     async def extend(self, person: Person, reference: Reference) -> Sale:
         """Give somebody more time, once."""
@@ -256,7 +254,6 @@ class Event(DurableObject[Env]):
             return Response(401, text="who are you?")
         try:
             now = await self._desk.tidy()
-            house = self._hall.house
             self._show.must_have_room_for(person)
         except Refusal as refusal:
             return Response(refusal.status, text=str(refusal))
@@ -264,9 +261,8 @@ class Event(DurableObject[Env]):
         if (since := request.query.get("since")) is not None:
             if not self._hall.is_sharded:  # else its sections show their own
                 self._show.catch_up(ws, since)
-            mine = holds.held_by(self._sql, person.id)
-            sales = tuple(self._desk.sale(hold, now) for hold in mine)
-            ws.send(views.mine(house, sales, waiting_list.place(self._sql, person.id), now))
+            place = waiting_list.place(self._sql, person.id)
+            ws.send(self._desk.push_to(person.id, place, now))
         return Response.switching_protocols()
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
@@ -304,6 +300,4 @@ class Event(DurableObject[Env]):
         now = self._desk.now()
         for person_id in self._show.people():
             if place := waiting_list.place(self._sql, person_id):
-                mine = holds.held_by(self._sql, person_id)
-                sales = tuple(self._desk.sale(hold, now) for hold in mine)
-                self._show.tell(person_id, views.mine(self._hall.house, sales, place, now))
+                self._show.tell(person_id, self._desk.push_to(person_id, place, now))

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
 
+from apps.booking import store
 from apps.booking.domain.hold import Reference
 from apps.booking.domain.house import Person
 from apps.booking.domain.order import Order as OrderSeen
@@ -193,7 +194,7 @@ class Order(DurableObject[Env]):
         return Reference.read(self.ctx.id.name or "")
 
     def _now(self) -> float:
-        return float(self._sql.exec("SELECT unixepoch('subsec') AS now").one()["now"])
+        return store.now(self._sql)
 
 
 _OF_THE_EVENT: Final = (Way.PAYING, Way.UNKNOWN, Way.VOID)

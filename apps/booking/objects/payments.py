@@ -6,8 +6,7 @@ more than what it does: it may decline, be slow, say nothing, or say everything 
 
 from __future__ import annotations
 
-from typing import Any
-
+from apps.booking import store
 from apps.booking.domain.payment import SLOW_SECONDS, Card, Charge, ChargeState
 from apps.booking.domain.refusals import Conflict, NotFound
 from apps.booking.objects.env import Env
@@ -116,5 +115,4 @@ class Payments(DurableObject[Env]):
             await self.ctx.storage.set_alarm(due, name=_SETTLE)
 
     def _now(self) -> float:
-        now: Any = self._sql.exec("SELECT unixepoch('subsec') AS now").one()["now"]
-        return float(now)
+        return store.now(self._sql)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from apps.booking import store
 from apps.booking.domain.house import House
 from apps.booking.domain.sale import Tally
 from apps.booking.objects.env import THE_ONE, Env
@@ -71,5 +72,4 @@ class Post:
                 await self._env.catalogue.get_by_name(THE_ONE).hear(letter.body)
 
     def _now(self) -> float:
-        now: Any = self._ctx.storage.sql.exec("SELECT unixepoch('subsec') AS now").one()["now"]
-        return float(now)
+        return store.now(self._ctx.storage.sql)

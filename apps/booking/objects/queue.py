@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from apps.booking import store
 from apps.booking.domain import admission
 from apps.booking.domain.refusals import TooSoon
 from apps.booking.objects.env import Env
@@ -89,7 +90,7 @@ class Queue(DurableObject[Env]):
         await self._admit(max(self._now(), invocation.scheduled_time))
 
     async def _admit(self, now: float) -> None:
-        if not self._per_second or not self._length():
+        if not self._per_second or not self._is_waited():
             return
         row = self._sql.exec("SELECT last FROM pace").next()
         last = float(row["last"]) if row else now - 1.0
@@ -105,7 +106,7 @@ class Queue(DurableObject[Env]):
             last = admission.last_after(self._per_second, last, now, entered)
             self._sql.exec("INSERT OR REPLACE INTO pace VALUES (1, ?)", last)
             self._sql.exec("DELETE FROM queue WHERE until <= ?", now)
-        if self._length():
+        if self._is_waited():
             await self.ctx.storage.set_alarm(last + max(1 / self._per_second, 0.25), name=ADMIT)
 
     def _place(self, person_id: str, now: float) -> Place:
@@ -127,6 +128,9 @@ class Queue(DurableObject[Env]):
         ).next()
         return None if row is None else (int(row["number"]), row["until"])
 
+    def _is_waited(self) -> bool:
+        return self._sql.exec("SELECT 1 FROM queue WHERE until IS NULL LIMIT 1").next() is not None
+
     def _length(self) -> int:
         return int(self._sql.exec("SELECT count(*) AS n FROM queue WHERE until IS NULL").one()["n"])
 
@@ -135,4 +139,4 @@ class Queue(DurableObject[Env]):
         return int(self.ctx.storage.kv.get("per_second", 0))
 
     def _now(self) -> float:
-        return float(self._sql.exec("SELECT unixepoch('subsec') AS now").one()["now"])
+        return store.now(self._sql)
