@@ -105,13 +105,17 @@ def test_what_stands_in_the_way_is_named(
 def test_each_step_passes_its_check_and_the_one_before_doesnt(
     tutorial: Tutorial, pytester: pytest.Pytester
 ) -> None:
+    checks = set((tutorial.folder / "checks").glob("*.py"))
+    assert checks
     for before, step in zip([None, *tutorial.steps], tutorial.steps, strict=False):
         check = check_of(tutorial, str(step.number))
-        if not check.exists():
+        if check not in checks:
             continue
+        checks.remove(check)
         assert _checks(pytester, check, [step.folder])
         if before is not None:
             assert not _checks(pytester, check, [before.folder])
+    assert not checks, "these are of no step"
 
 
 @pytest.mark.parametrize(("tutorial", "exercise"), EXERCISES)
