@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -27,8 +28,11 @@ async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_the_front_page_leads_to_each_app(browser: httpx.AsyncClient) -> None:
     page = (await browser.get("/")).text
+    doors = re.findall(r'class="card" href="([^"]+)"', page)
 
-    assert 'href="/chat"' in page
+    assert doors == ["/chat", "/game", "/booking", "/learn"]
+    for door in doors:
+        assert (await browser.get(door)).status_code == 200, door
 
 
 async def test_a_name_leads_on_to_where_its_owner_wanted_to_be(browser: httpx.AsyncClient) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from apps.chat.app import APP
 from apps.chat.domain import Person
-from apps.chat.objects import ChatRoom, RateLimiter, RoomDirectory, UserInbox
+from apps.chat.objects import ChatRoom
 from runtime.testing import ClientSocket, TestRuntime
 
-BINDINGS: Final[dict[str, type]] = {
-    "rooms": ChatRoom,
-    "directory": RoomDirectory,
-    "inboxes": UserInbox,
-    "limits": RateLimiter,
-}
+BINDINGS: Final = APP.bindings
 ADA: Final = Person("1", "Ada")
 BOB: Final = Person("2", "Bob")
 CLEO: Final = Person("3", "Cleo")
