@@ -11,6 +11,7 @@ from apps.game.objects.lobby import Lobby
 from apps.game.objects.match import Match
 from apps.game.objects.player import Player
 from apps.game.objects.pulse import Pulse
+from apps.game.routes import problems
 from apps.web import App, create_site
 from runtime import RuntimeConfig
 
@@ -36,7 +37,7 @@ APP = App(
                 routes.look,
                 routes.read_log,
             ],
-            exception_handlers=routes.REFUSALS_ARE_ANSWERED,
+            exception_handlers=problems.EXCEPTION_HANDLERS,
         )
     ],
     dependencies={"match_id": Provide(routes.provide_match_id)},

@@ -5,12 +5,12 @@ import re
 import secrets
 from typing import Annotated, Any, Final
 
-from litestar import Request, get, post, websocket
+from litestar import get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect, Response, Template
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from apps.edge import (
     Form,
@@ -32,8 +32,8 @@ from apps.game.objects.env import LOBBY
 from apps.game.objects.lobby import Lobby
 from apps.game.objects.match import Match
 from apps.game.objects.player import Player
+from apps.game.routes.problems import REFUSALS
 from apps.identity import Guest, needs_guest
-from apps.problems import PROBLEM, PROBLEMS, problem
 from apps.welcome import ask_name
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
@@ -49,26 +49,6 @@ MAX_FRAME_BYTES: Final = 256  # clients have nothing to say on a match's socket 
 MOST_RUNNING: Final = 8  # matches that the game's home shows the boards of
 TRIES: Final = 3  # to find a seat that is still free
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,32}")
-_STATUS: Final = {"not-open": 404, "illegal-move": 422}  # all else is 409: not now, or not you
-
-
-class RefusedMove(BaseModel):
-    """Why something can't be done in a match, by its rules."""
-
-    status: int
-    title: str
-    detail: str
-    """A sentence for a person."""
-    rule: str
-    """The rule that forbids it, in one word."""
-    match: View | None
-    """The match as it stands, for whoever may see it."""
-
-
-REFUSALS: Final = PROBLEMS | {
-    404: problem("There is no such match"),
-    409: problem("A rule forbids it now; nothing has changed", RefusedMove),
-}
 
 
 async def provide_match_id(match: FromPath[str]) -> str:
@@ -76,24 +56,6 @@ async def provide_match_id(match: FromPath[str]) -> str:
     if not _ID.fullmatch(match):
         raise NotFoundException("there is no such match")
     return match
-
-
-def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
-    """Answer what a rule forbids: with the rule, and with the match as it stands."""
-    status = _STATUS.get(refusal.rule, 409)
-    told = {"status": status, "detail": str(refusal), "rule": refusal.rule}
-    if request.url.path.startswith("/api/"):
-        told |= {"title": "Conflict" if status == 409 else "Refused", "match": refusal.view}
-        return Response(told, status_code=status, media_type=PROBLEM)
-    if refusal.view is None:
-        context = told | {"title": "Not Found" if status == 404 else "Refused"}
-        return Template("error.html", context=context, status_code=status)
-    context = views.match(refusal.view, request.user, notice=str(refusal))
-    template = "game/_refused.html" if is_htmx(request) else "game/match.html"
-    return Template(template, context=context, status_code=status)
-
-
-REFUSALS_ARE_ANSWERED: Final[dict[Any, Any]] = {Refused: refuse}
 
 
 # Pages.
@@ -104,13 +66,7 @@ async def home(
     request: GuestRequest, lobby: Lobbies, players: Players, matches: Matches
 ) -> Template:
     """Show what can be played, who waits for somebody, and one's own matches."""
-    challenges = await lobby.get_by_name(LOBBY).challenges()
-    profile, running = Profile({}, ()), list[View]()
-    if request.user is not None:
-        profile = await players.get_by_name(request.user.id).profile()
-        running = await _running(request.user, profile, matches)
-    context = views.home(request.user, challenges, profile, running)
-    return Template("game/home.html", context=context)
+    return await _home(request.user, lobby, players, matches)
 
 
 @get("/game/open", include_in_schema=False)
@@ -128,12 +84,8 @@ async def open_from_page(
     try:
         wanted = NewMatch.model_validate(views.parse_new_match(data))
     except ValidationError as refusal:
-        challenges = await lobby.get_by_name(LOBBY).challenges()
-        profile = await players.get_by_name(request.user.id).profile()
-        running = await _running(request.user, profile, matches)
         error = _first(refusal)
-        context = views.home(request.user, challenges, profile, running, form=data, error=error)
-        return Template("game/home.html", context=context, status_code=422)
+        return await _home(request.user, lobby, players, matches, form=data, error=error)
     admission = await _open(request.user, wanted.wish(), matches, lobby, players)
     return Redirect(f"/game/{admission.match}", status_code=303)
 
@@ -290,6 +242,24 @@ async def _open(
         except Refused:  # nobody waits there any more, which the lobby would have been told later
             await lobby.get_by_name(LOBBY).close(admission.match)
     raise ClientException("somebody was quicker each time; try again", status_code=409)
+
+
+async def _home(
+    guest: Guest | None,
+    lobby: DurableObjectNamespace[Lobby],
+    players: DurableObjectNamespace[Player],
+    matches: DurableObjectNamespace[Match],
+    *,
+    form: dict[str, str] | None = None,
+    error: str = "",
+) -> Template:
+    challenges = await lobby.get_by_name(LOBBY).challenges()
+    profile, running = Profile({}, ()), list[View]()
+    if guest is not None:
+        profile = await players.get_by_name(guest.id).profile()
+        running = await _running(guest, profile, matches)
+    context = views.home(guest, challenges, profile, running, form=form, error=error)
+    return Template("game/home.html", context=context, status_code=422 if error else 200)
 
 
 async def _running(
