@@ -33,6 +33,7 @@ class Section(DurableObject[Env]):
         self._show = Show(ctx, self._house, self._seats)
         self._letterbox = Letterbox(ctx)
         self._table: SeatTable | None = None
+        self._found: House | None = None
 
     # Called by the event.
 
@@ -40,6 +41,7 @@ class Section(DurableObject[Env]):
         """Be a section of that event; the seats are made the first time."""
         rows = house.sections[number]
         self.ctx.storage.kv.put(_HOUSE, (asdict(house), rows.start))
+        self._found = house
         self._seats().fill(len(rows) * house.seats_per_row)
 
     async def take(self, hold: int, wanted: tuple[int, ...], best: int) -> tuple[int, ...]:
@@ -121,10 +123,12 @@ class Section(DurableObject[Env]):
         self._show.left(ws)
 
     def _house(self) -> House:
-        facts: dict[str, Any]
-        facts, _ = self.ctx.storage.kv.get(_HOUSE)
-        owner, tiers = Person(**facts["owner"]), tuple(Tier(**tier) for tier in facts["tiers"])
-        return House(**{**facts, "owner": owner, "tiers": tiers})
+        if self._found is None:
+            facts: dict[str, Any]
+            facts, _ = self.ctx.storage.kv.get(_HOUSE)
+            owner, tiers = Person(**facts["owner"]), tuple(Tier(**tier) for tier in facts["tiers"])
+            self._found = House(**{**facts, "owner": owner, "tiers": tiers})
+        return self._found
 
     def _seats(self) -> SeatTable:
         if self._table is None:
