@@ -29,7 +29,6 @@ STATES = {FREE: "free", HELD: "held", SOLD: "sold"}
 def event(scene: Scene, guest: Guest) -> dict[str, Any]:
     """Return what the event's page shows."""
     return {
-        "guest": guest,
         "house": scene.house,
         "rows": () if scene.house.sections else rows(scene.house, scene.seats),
         "tally": scene.tally,
@@ -117,20 +116,19 @@ def mine(house: House, holds: Sequence[Sale], place: int, now: float) -> str:
     return pages.render("booking/_new_mine.html", **context)
 
 
-def order(seen: Order, guest: Guest) -> dict[str, Any]:
+def order(seen: Order) -> dict[str, Any]:
     """Return what an order's page shows."""
-    return {"guest": guest, "order": seen, "sale": seen.sale, "way": str(seen.way)}
+    return {"order": seen, "sale": seen.sale, "way": str(seen.way)}
 
 
 def shared(sale: Sale, share: str, guest: Guest) -> dict[str, Any]:
     """Return what somebody sees who was sent a link to seats."""
-    return {"guest": guest, "sale": sale, "share": share, "is_own": sale.owner.id == guest.id}
+    return {"sale": sale, "share": share, "is_own": sale.owner.id == guest.id}
 
 
-def books(seen: Any, guest: Guest) -> dict[str, Any]:
+def books(seen: Any) -> dict[str, Any]:
     """Return what organisers see of their event: see `Books`."""
     return {
-        "guest": guest,
         "house": seen.house,
         "tally": seen.tally,
         "held": seen.held,

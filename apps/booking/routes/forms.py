@@ -167,7 +167,7 @@ async def cancel_order(request: NamedRequest, order_ref: Ref, orders: Orders) ->
         await order.cancel(person(request))
     except Refusal as refusal:
         seen = await order.show(person(request))
-        context = views.order(seen, request.user) | {"notice": sentence(refusal)}
+        context = views.order(seen) | {"notice": sentence(refusal)}
         return Template("booking/order.html", context=context, status_code=refusal.status)
     return Redirect(f"/booking/orders/{order_ref}", status_code=303)
 

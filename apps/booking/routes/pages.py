@@ -47,7 +47,7 @@ async def show_events(
     """Show what is on."""
     listings = await catalogue.get_by_name(THE_ONE).upcoming()
     made = await customers.get_by_name(request.user.id).events() if request.user else []
-    context = {"guest": request.user, "listings": listings, "made": made}
+    context = {"listings": listings, "made": made}
     return Template("booking/home.html", context=context)
 
 
@@ -103,7 +103,7 @@ async def show_queue(
         return ask_name(request)
     house, _ = await events.get_by_name(event_slug).plan()
     place = await queues.get_by_name(event_slug).join(request.user.id)
-    context = {"guest": request.user, "house": house, "place": place}
+    context = {"house": house, "place": place}
     return Template("booking/queue.html", context=context)
 
 
@@ -113,7 +113,7 @@ async def show_orders(request: GuestRequest, customers: Customers) -> Template:
     if request.user is None:
         return ask_name(request)
     orders = await customers.get_by_name(request.user.id).orders()
-    return Template("booking/orders.html", context={"guest": request.user, "orders": orders})
+    return Template("booking/orders.html", context={"orders": orders})
 
 
 @get("/booking/orders/{order:str}", include_in_schema=False)
@@ -122,7 +122,7 @@ async def show_order(request: GuestRequest, order_ref: Ref, orders: Orders) -> T
     if request.user is None:
         return ask_name(request)
     order = await orders.get_by_name(str(order_ref)).show(person(request))
-    return Template("booking/order.html", context=views.order(order, request.user))
+    return Template("booking/order.html", context=views.order(order))
 
 
 @get("/booking/orders/{order:str}/calendar", guards=[needs_guest], include_in_schema=False)
@@ -140,7 +140,7 @@ async def show_books(request: GuestRequest, event_slug: Slug, events: Events) ->
     if request.user is None:
         return ask_name(request)
     books = await events.get_by_name(event_slug).books(person(request))
-    return Template("booking/admin.html", context=views.books(books, request.user))
+    return Template("booking/admin.html", context=views.books(books))
 
 
 @get("/booking/{event:str}/sales", guards=[needs_guest], include_in_schema=False)

@@ -105,10 +105,10 @@ RUNS: Final = Runs()
 
 @get("/booking/proof", include_in_schema=False)
 async def show_proof(
-    request: GuestRequest, seed: Seed = 7, variant: Annotated[str, QueryParameter()] = "sound"
+    seed: Seed = 7, variant: Annotated[str, QueryParameter()] = "sound"
 ) -> Template:
     """Show what can be run, and how far it is: one beside a broken one."""
-    return Template("booking/proof.html", context=_context(request, seed, variant))
+    return Template("booking/proof.html", context=_context(seed, variant))
 
 
 @post("/booking/proof", **FORM | {"guards": []})
@@ -119,18 +119,16 @@ async def run_proof(request: GuestRequest) -> Response[Any]:
     variant = str(form.get("variant") or "sound")
     is_seed = seed.isdecimal() and len(seed) <= len(str(MAX_SEED)) and int(seed) <= MAX_SEED
     if not is_seed or variant not in VARIANTS:
-        context = _context(request, 7, "sound") | {"notice": "A seed is a number up to a billion."}
+        context = _context(7, "sound") | {"notice": "A seed is a number up to a billion."}
         return Template("booking/proof.html", context=context, status_code=422)
     if RUNS.start(int(seed), variant) is None:
-        context = _context(request, int(seed), variant) | {"notice": "Others wait; try again soon."}
+        context = _context(int(seed), variant) | {"notice": "Others wait; try again soon."}
         return Template("booking/proof.html", context=context, status_code=429)
     return Redirect(f"/booking/proof?seed={int(seed)}&variant={variant}", status_code=303)
 
 
 @get("/booking/proof/{seed:int}/{variant:str}", include_in_schema=False)
-async def show_progress(
-    request: GuestRequest, seed: FromPath[int], variant: FromPath[str]
-) -> Template:
+async def show_progress(seed: FromPath[int], variant: FromPath[str]) -> Template:
     """Show how far a run is: what the page asks for again and again."""
     run = RUNS.find(seed, variant)
     if run is None:
@@ -148,12 +146,10 @@ INVARIANTS: Final = (
 )
 
 
-def _context(request: GuestRequest, seed: int, variant: str) -> dict[str, Any]:
+def _context(seed: int, variant: str) -> dict[str, Any]:
     return {
-        "guest": request.user,
         "seed": seed,
         "variant": variant,
-        "variants": VARIANTS,
         "invariants": INVARIANTS,
         "runs": [run for each in VARIANTS if (run := RUNS.find(seed, each))],
         "notice": "",

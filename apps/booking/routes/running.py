@@ -24,7 +24,7 @@ async def ask_for_event(request: GuestRequest) -> Template:
     """Show the form that makes an event."""
     if request.user is None:
         return ask_name(request)
-    context = {"guest": request.user, "form": {}, "notice": ""}
+    context = {"form": {}, "notice": ""}
     return Template("booking/new.html", context=context)
 
 
@@ -37,7 +37,7 @@ async def make_event(request: NamedRequest, events: Events, customers: Customers
         house = new_house(wanted, person(request))
         await open_event(house, events, customers)
     except (ValidationError, Refusal) as refusal:
-        context = {"guest": request.user, "form": form, "notice": sentence(refusal)}
+        context = {"form": form, "notice": sentence(refusal)}
         return Template("booking/new.html", context=context, status_code=status(refusal))
     return Redirect(f"/booking/{house.slug}", status_code=303)
 
@@ -99,7 +99,7 @@ async def let_go(
 
 async def _books(request: NamedRequest, event: Any, refusal: Exception) -> Template:
     books = await event.books(person(request))
-    context = views.books(books, request.user) | {"notice": sentence(refusal)}
+    context = views.books(books) | {"notice": sentence(refusal)}
     return Template("booking/admin.html", context=context, status_code=status(refusal))
 
 
