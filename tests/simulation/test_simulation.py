@@ -9,15 +9,18 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from runtime.checkers import Operation, Violation
 from runtime.scenario import KINDS
+from runtime.seeded import SeededSyncer
 from runtime.testing import Client, Scenario, SimulationFailed, simulate
 from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
 from tests.simulation.bells import Waking
+from tests.simulation.registers import Registering
 
 SEEDS = 3
 AGAIN = 7  # which was the first that differed when callers failed in no order
@@ -78,6 +81,31 @@ def test_everything_goes_wrong_that_can() -> None:
     )
 
     assert set(faults) == set(KINDS)
+
+
+class InTheDark(Registering):
+    """The power fails, and nothing else goes wrong."""
+
+    kinds = ("power cut",)
+
+
+def test_a_power_cut_takes_what_was_said_to_be_durable_when_it_was_only_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin = SeededSyncer._begin
+
+    def early(self: SeededSyncer, work: Any, done: Any, *, is_urgent: bool) -> Any:
+        finish = begin(self, work, lambda error: None, is_urgent=is_urgent)
+        self.after(0, partial(done, None))
+        return finish
+
+    monkeypatch.setattr(SeededSyncer, "_begin", early)
+    for seed in range(ENOUGH):
+        try:
+            simulate(InTheDark, seed, tries=0)
+        except SimulationFailed:
+            return
+    pytest.fail("nothing is missed")
 
 
 def test_a_failure_says_how_to_have_it_again_and_its_shortest_history_fails_too() -> None:
