@@ -34,7 +34,7 @@ MOST_GIVEN_SECONDS: Final = 3 * 3600.0  # that a clock may show after somebody w
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Move, in the position after so many plies."""
+    """Move, in the position that a match stood at when its `ply` was this."""
 
     ply: int
     move: str
@@ -226,25 +226,26 @@ def _is_on_time(match: Match[Any, Any], seat: int, ply: int) -> bool:
 
     Where both may move at once, the other's move meanwhile is no reason to refuse one.
     """
-    if ply == match.ply:
-        return True
     since = [turn for turn in match.turns if turn.ply >= ply]
-    if not since or since[0].ply != ply or any(turn.seat == seat for turn in since):
+    moved = sum(len(turn.events) for turn in since)
+    if ply + moved != match.ply:
+        return False  # it never was that, or something was taken back since
+    if any(turn.seat == seat for turn in since):
         return False
-    before = replay(match.rules, match.events_of_game(ply))
-    return seat in match.rules.to_move(before)
+    before = replay(match.rules, match.events_of_game(match.length - moved))
+    return not since or seat in match.rules.to_move(before)
 
 
 def _propose(match: Match[Any, Any], seat: int, what: OfferKind, now: float) -> Events:
     _must_be_on(match)
     if what == "takeback":
-        ply = _ply_to_take_back(match, match.offer.seat if match.offer else seat)
+        length = _length_before(match, match.offer.seat if match.offer else seat)
     if match.offer == Offer(what, seat):
         return ()
     if match.offer == Offer(what, 1 - seat):
         if what == "draw":
             return (Ended(now, None, "agreed", "draw by agreement"),)
-        return (TakenBack(now, ply),)
+        return (TakenBack(now, length),)
     _must_be_free(match, Offer(what, seat))
     return (Offered(now, seat, what),)
 
@@ -257,14 +258,15 @@ def _must_be_free(match: Match[Any, Any], offer: Offer) -> None:
         raise Refused("offer-declined", f"the {offer.what} was declined; ask again after a move")
 
 
-def _ply_to_take_back(match: Match[Any, Any], seat: int) -> int:
+def _length_before(match: Match[Any, Any], seat: int) -> int:
+    """Return how many of the game's events there were before a seat's last move."""
     rules, position = match.rules, match.position
     if any(rules.view(position, viewer) != position for viewer in (0, 1)):
         raise Refused("cannot-unsee", "what was seen can't be unseen: no move is taken back here")
-    plies = [turn.ply for turn in match.turns if turn.seat == seat]
-    if not plies:
+    mine = [number for number, turn in enumerate(match.turns) if turn.seat == seat]
+    if not mine:
         raise Refused("nothing-to-take-back", "there is no move to take back")
-    return plies[-1]
+    return sum(len(turn.events) for turn in match.turns[: mine[-1]])
 
 
 def _rematch(match: Match[Any, Any], seat: int, now: float) -> Events:

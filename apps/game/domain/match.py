@@ -57,7 +57,7 @@ class Turn(Generic[E]):
     """What one move has caused."""
 
     ply: int
-    """How many of the game's events there were before."""
+    """What the match's was before."""
     seat: int
     move: str
     """As it was sent. Only its player may know it."""
@@ -127,10 +127,11 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """The match stands again as it did at a ply."""
+    """The match stands again as it did before."""
 
     at: float
     ply: int
+    """After how many of the game's events that was."""
     kind: Literal["taken_back"] = "taken_back"
 
 
@@ -198,6 +199,8 @@ class Match(Generic[P, E]):
     clocks: Clocks
     players: tuple[Player | None, Player | None] = (None, None)
     turns: tuple[Turn[E], ...] = ()
+    undone: int = 0
+    """How far `ply` is ahead of `length`: by what was taken back, and one for each time."""
     began_at: float | None = None
     offer: Offer | None = None
     declined: frozenset[Offer] = frozenset()
@@ -223,9 +226,15 @@ class Match(Generic[P, E]):
         return Phase.WAITING if None in self.players else Phase.PLAYING
 
     @property
+    def length(self) -> int:
+        """How many of the game's events have led to where it stands."""
+        return sum(len(turn.events) for turn in self.turns)
+
+    @property
     def ply(self) -> int:
-        """How many events of the game there have been; what the next move names."""
-        return self.turns[-1].ply + len(self.turns[-1].events) if self.turns else 0
+        """What the next move names: how often something has happened on the board, takebacks
+        and what they undid included. So no ply comes again, and a move is never good for two."""
+        return self.length + self.undone
 
     @property
     def to_move(self) -> frozenset[int]:
@@ -250,7 +259,7 @@ class Match(Generic[P, E]):
         return next(seats, None)
 
     def events_of_game(self, until: int | None = None) -> tuple[E, ...]:
-        """Return the game's events, up to a ply."""
+        """Return the game's events, or the first of them."""
         return tuple(event for turn in self.turns for event in turn.events)[:until]
 
     def deadline_of(self, seat: int) -> float | None:
@@ -304,8 +313,8 @@ def evolve(match: Match[Any, Any], event: Event[Any]) -> Match[Any, Any]:
         case Declined(_, _, what):
             assert match.offer is not None, "it was offered"
             return replace(match, offer=None, declined=match.declined | {match.offer})
-        case TakenBack(at, ply):
-            return _taken_back(match, ply, at)
+        case TakenBack(at, length):
+            return _taken_back(match, length, at)
         case TimeGiven(_, seat, seconds):
             return replace(match, clocks=match.clocks.given(seat, seconds))
         case Paused(at, seconds):
@@ -327,11 +336,12 @@ def _moved(match: Match[Any, Any], event: Moved[Any]) -> Match[Any, Any]:
     return _wound(replace(match, offer=None, declined=frozenset()), event.at)
 
 
-def _taken_back(match: Match[Any, Any], ply: int, at: float) -> Match[Any, Any]:
-    position = replay(match.rules, match.events_of_game(ply))
-    turns = tuple(turn for turn in match.turns if turn.ply < ply)
-    clocks = match.clocks.stopped(at)
-    match = replace(match, position=position, turns=turns, clocks=clocks)
+def _taken_back(match: Match[Any, Any], length: int, at: float) -> Match[Any, Any]:
+    position = replay(match.rules, match.events_of_game(length))
+    undone, clocks = match.ply + 1 - length, match.clocks.stopped(at)
+    while match.length > length:
+        match = replace(match, turns=match.turns[:-1])
+    match = replace(match, position=position, undone=undone, clocks=clocks)
     return _wound(replace(match, offer=None, declined=frozenset()), at)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from apps.game.domain.clock import Control
@@ -66,7 +67,9 @@ class TurnView:
     """One move of the list."""
 
     ply: int
-    """Where the match stood before it."""
+    """What it named."""
+    after: int
+    """How many events of the game had led to where the match stood after it."""
     seat: int
     notation: str
     at: float
@@ -99,7 +102,7 @@ class View:
     seat: int | None
     """The viewer's own; None for whoever watches."""
     ply: int
-    """What the next move names."""
+    """What the next move names. It only grows, with takebacks too."""
     to_move: tuple[int, ...]
     seats: tuple[SeatView, SeatView]
     board: Board
@@ -121,12 +124,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """The match as it stood after some ply: a picture, in which nothing can be done."""
+    """The match as it stood once: a picture, in which nothing can be done."""
 
     id: str
     title: str
     ply: int
+    """After how many of the game's events."""
     last_ply: int
+    """How many there are."""
     seat: int | None
     sides: tuple[str, str]
     names: tuple[str | None, str | None]
@@ -193,20 +198,20 @@ def view(match: Match[Any, Any], seat: int | None, around: Around) -> View:
 
 def still(match: Match[Any, Any], seat: int | None, ply: int, id: str) -> Still:
     """Return a match as it stood after so many of its game's events, or as it stands."""
-    ply = max(0, min(ply, match.ply))
+    ply = max(0, min(ply, match.length))
     position = seen(match, replay(match.rules, match.events_of_game(ply)), seat)
     first, second = (player.name if player else None for player in match.players)
     return Still(
         id=id,
         title=match.rules.title,
         ply=ply,
-        last_ply=match.ply,
+        last_ply=match.length,
         seat=seat,
         sides=match.rules.sides,
         names=(first, second),
         board=_board(match, position, seat, is_moving=False),
         turns=_turns(match, seat),
-        result=_result(match) if ply == match.ply else None,
+        result=_result(match) if ply == match.length else None,
     )
 
 
@@ -248,15 +253,17 @@ def _notation(match: Match[Any, Any], events: Sequence[Any]) -> str:
 
 
 def _turns(match: Match[Any, Any], seat: int | None) -> tuple[TurnView, ...]:
+    afters = accumulate(len(turn.events) for turn in match.turns)
     return tuple(
         TurnView(
             turn.ply,
+            after,
             turn.seat,
             _notation(match, [_seen_event(match, event, seat) for event in turn.events]),
             turn.at,
             turn.left,
         )
-        for turn in match.turns
+        for turn, after in zip(match.turns, afters, strict=True)
     )
 
 

@@ -32,6 +32,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     "CREATE TABLE presence (seat INTEGER PRIMARY KEY, gone_since REAL)",
     Outbox.schema(),
+    "DELETE FROM snapshot",  # whose turns' plies didn't count takebacks; the log makes it anew
 )
 
 Numbered = tuple[int, Event[Any]]

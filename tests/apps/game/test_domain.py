@@ -25,6 +25,7 @@ from apps.game.domain.match import (
     Phase,
     Player,
     Rematched,
+    TakenBack,
     begin,
     evolve,
     rebuild,
@@ -163,7 +164,8 @@ def check_views(match: Match[Any, Any], now: float) -> None:
 
 
 def assert_moves_alternate(playing: Playing) -> None:
-    """See that every move of the log was one that the rules allowed to its seat then."""
+    """See that every move of the log was one that the rules allowed to its seat then, and that
+    what the next one names has never been named before."""
     match = begin(playing.log[0])
     for event in playing.log[1:]:
         if isinstance(event, Moved):
@@ -171,7 +173,9 @@ def assert_moves_alternate(playing: Playing) -> None:
             assert match.rules.decide(match.position, event.seat, event.move) == event.events
         if isinstance(event, Ended):
             assert match.result is None
-        match = evolve(match, event)
+        before, match = match, evolve(match, event)
+        assert match.ply >= before.ply
+        assert (match.ply > before.ply) == isinstance(event, Moved | TakenBack)
 
 
 @pytest.mark.parametrize("game", sorted(GAMES))

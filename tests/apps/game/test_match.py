@@ -285,10 +285,28 @@ async def test_a_takeback_goes_back_to_before_the_last_move_of_who_asks(table: T
     view = await table.match.offer("ada", "takeback", "accept")
 
     assert nothing.rule == "nothing-to-take-back"
-    assert (view.ply, view.to_move) == (1, (1,))
+    assert (len(view.turns), view.to_move) == (1, (1,))
     assert [turn.notation for turn in view.turns] == ["1"]
     assert view.board == before.board
-    assert (await table.play("5")).ply == 2
+    assert [turn.after for turn in (await table.play("5")).turns] == [1, 2]
+
+
+async def test_a_move_that_is_repeated_late_isnt_made_again_after_a_takeback(table: Table) -> None:
+    await table.open()
+    await table.play("1", "2")
+    stood = (await table.look()).ply
+    taken_back = await table.match.move("ada", stood, "3")
+    await table.match.offer("ada", "takeback")
+    view = await table.match.offer("bob", "takeback", "accept")
+
+    repeated = await table.refused(table.match.move("ada", stood, "3"))
+    thought_of_before = await table.refused(table.match.move("ada", taken_back.ply, "4"))
+
+    assert (repeated.rule, thought_of_before.rule) == ("wrong-ply", "wrong-ply")
+    assert (repeated.view.ply, repeated.view.to_move) == (view.ply, (0,))
+    await table.match.move("ada", view.ply, "3")
+    again = await table.match.move("ada", view.ply, "3")
+    assert [turn.notation for turn in again.turns] == ["1", "2", "3"]
 
 
 async def test_what_was_seen_isnt_taken_back(table: Table) -> None:
@@ -391,7 +409,7 @@ async def test_a_bot_answers_offers_and_plays_again(
 
     assert declined.offer is None
     assert (declined.phase, declined.ply) == ("playing", 2)
-    assert taken_back.ply == 0
+    assert taken_back.turns == ()
     following = (await table.look()).next
     assert following is not None
     assert (await Table(runtime, following).look()).ply == 1  # the bot has begun
