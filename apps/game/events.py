@@ -14,7 +14,6 @@ from apps.game.domain.commands import Action, Answer
 from apps.game.domain.games import GAMES
 from apps.game.domain.lobby import Challenge, Wish
 from apps.game.domain.match import OfferKind, Opponent
-from apps.game.domain.rules import MAX_MOVE
 
 
 def _known_game(name: str) -> str:
@@ -48,7 +47,9 @@ class Daily(Body):
 class NewMatch(Body):
     """Play."""
 
-    game: Annotated[str, AfterValidator(_known_game)]
+    game: Annotated[
+        str, AfterValidator(_known_game), Field(json_schema_extra={"enum": list(GAMES)})
+    ]
     clock: Timed | Daily
     opponent: Opponent
     """Whoever wants the same, whoever has the link, or a bot."""
@@ -77,7 +78,8 @@ class MakeMove(Body):
 
     ply: Annotated[int, Field(ge=0, le=10_000)]
     """What `ply` was when the move was thought of."""
-    move: Annotated[str, Field(min_length=1, max_length=MAX_MOVE)]
+    move: str
+    """In the game's own words, which `how_to_move` tells; all else is no legal move."""
     took: Annotated[float, Field(ge=0, le=10**9)] | None = None
     """Seconds that it took by your own clock. Time spent on the way is given back, up to half
     a second."""

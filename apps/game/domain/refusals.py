@@ -27,6 +27,7 @@ Rule = Literal[
     "not-gone",
     "already-rematched",
     "too-many-open",
+    "too-quick",
 ]
 
 

@@ -26,6 +26,7 @@ from apps.game.domain.match import (
     begin,
 )
 from apps.game.domain.match import Match as State
+from apps.game.domain.pace import Pace
 from apps.game.domain.refusals import Refused
 from apps.game.domain.view import LogEntry, Sight, Still, View
 from apps.game.objects.bot import bot_of
@@ -60,6 +61,7 @@ class Match(DurableObject[Env]):
         self._course = Course(ctx, env)
         self._watchers = Watchers(ctx)
         self._pauses = Pauses(ctx, env)
+        self._pace = Pace()
         if self._course.state is not None and self._match().phase is not Phase.FINISHED:
             ctx.block_concurrency_while(self._resume)
 
@@ -229,6 +231,7 @@ class Match(DurableObject[Env]):
         moment = self._now()
         await self._happen(timeouts.pass_time(self._match(), moment))
         try:
+            self._pace.step(self._match().seat_of(who), moment)
             events = decide(self._match(), moment)
         except Refused as refusal:
             refusal.view = self._view(self._match().seat_of(who))

@@ -15,6 +15,7 @@ from apps.game.domain.view import View
 from apps.problems import PROBLEM, PROBLEMS, problem
 
 _STATUS: Final = {"not-open": 404, "illegal-move": 422}  # all else is 409: not now, or not you
+_HEADERS: Final = {"too-quick": {"retry-after": "1"}}
 
 
 class RefusedMove(BaseModel):
@@ -34,6 +35,7 @@ REFUSALS: Final = PROBLEMS | {
     404: problem("There is no such match"),
     409: problem("A rule forbids it now; nothing has changed", RefusedMove),
 }
+TOO_QUICK: Final = {429: problem("That was too quick; Retry-After says when to try again")}
 
 
 def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
@@ -42,7 +44,8 @@ def refuse(request: Request[Any, Any, Any], refusal: Refused) -> Response[Any]:
     told = {"status": status, "detail": str(refusal), "rule": refusal.rule}
     if request.url.path.startswith("/api/"):
         told |= {"title": "Conflict" if status == 409 else "Refused", "match": refusal.view}
-        return Response(told, status_code=status, media_type=PROBLEM)
+        headers = _HEADERS.get(refusal.rule)
+        return Response(told, status_code=status, headers=headers, media_type=PROBLEM)
     if refusal.view is None:
         context = told | {"title": "Not Found" if status == 404 else "Refused"}
         return Template("error.html", context=context, status_code=status)

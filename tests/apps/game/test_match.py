@@ -90,11 +90,11 @@ async def test_nothing_more_is_done_in_a_match_that_is_over(table: Table) -> Non
 async def test_of_many_moves_at_once_one_is_made(table: Table) -> None:
     await table.open()
 
-    moves = (table.match.move("ada", 0, str(n % 7 + 1)) for n in range(210))
+    moves = (table.match.move("ada", 0, str(n % 7 + 1)) for n in range(49))
     outcomes = await asyncio.gather(*moves, return_exceptions=True)
 
     made = [outcome for outcome in outcomes if not isinstance(outcome, Refused)]
-    assert len(made) == 30  # column 1, asked for that often
+    assert len(made) == 7  # column 1, asked for that often
     assert (await table.look()).ply == 1
 
 
