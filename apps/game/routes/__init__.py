@@ -32,8 +32,9 @@ from apps.game.objects.env import LOBBY
 from apps.game.objects.lobby import Lobby
 from apps.game.objects.match import Match
 from apps.game.objects.player import Player
-from apps.game.routes.problems import REFUSALS
+from apps.game.routes.problems import REFUSALS, TOO_QUICK
 from apps.identity import Guest, needs_guest
+from apps.problems import PROBLEMS
 from apps.welcome import ask_name
 from runtime import DurableObjectNamespace
 from runtime.litestar import forward
@@ -48,6 +49,7 @@ Key = Annotated[str, QueryParameter(max_length=64)]
 MAX_FRAME_BYTES: Final = 256  # clients have nothing to say on a match's socket but "ping"
 MOST_RUNNING: Final = 8  # matches that the game's home shows the boards of
 TRIES: Final = 3  # to find a seat that is still free
+GONE: Final = frozenset({"not-open", "match-over", "seat-taken"})  # nobody waits there any more
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,32}")
 
 
@@ -157,7 +159,7 @@ _API: Final[dict[str, Any]] = {
 }
 
 
-@post("/api/game/matches", guards=[needs_guest], **_API)
+@post("/api/game/matches", guards=[needs_guest], **_API | {"responses": REFUSALS | TOO_QUICK})
 async def open_match(
     request: NamedRequest,
     data: JSONBody[NewMatch],
@@ -170,7 +172,7 @@ async def open_match(
     return await _joined(request.user, admission, matches)
 
 
-@get("/api/game/matches", tags=["game"])
+@get("/api/game/matches", tags=["game"], responses=PROBLEMS)
 async def list_open(lobby: Lobbies) -> list[Listed]:
     """See who waits for anyone."""
     return [Listed.of(challenge) for challenge in await lobby.get_by_name(LOBBY).challenges()]
@@ -239,7 +241,10 @@ async def _open(
             return admission
         try:
             return await matches.get_by_name(admission.match).join(guest.id, guest.name)
-        except Refused:  # nobody waits there any more, which the lobby would have been told later
+        except Refused as refusal:
+            if refusal.rule not in GONE:
+                raise
+            # The lobby would have been told later.
             await lobby.get_by_name(LOBBY).close(admission.match)
     raise ClientException("somebody was quicker each time; try again", status_code=409)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +15,12 @@ import pytest_asyncio
 import websockets
 from websockets.exceptions import ConnectionClosed
 
-from apps.game.app import create_app
+from apps.game.app import APP, create_app
+from apps.game.domain.lobby import Admission
+from apps.game.domain.pace import AT_ONCE
+from apps.game.domain.refusals import Refused
+from apps.game.objects.match import Match
+from apps.web import App, create_site
 from runtime import RuntimeConfig
 from tests.servers import serving
 
@@ -39,6 +45,13 @@ async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
 @pytest_asyncio.fixture(loop_scope="module")
 async def people(address: str) -> AsyncIterator[list[httpx.AsyncClient]]:
     """Ada, Bob and Eve, each with a token."""
+    async with people_at(address) as clients:
+        yield clients
+
+
+@asynccontextmanager
+async def people_at(address: str) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """The same, at any server."""
     async with AsyncExitStack() as stack:
         clients = []
         for name in ("Ada", "Bob", "Eve"):
@@ -111,6 +124,28 @@ async def test_two_who_want_the_same_meet(people: list[httpx.AsyncClient]) -> No
     assert second["seat"] == 1 - first["seat"]
 
 
+class Shy(Match):
+    """Lets nobody sit down for a reason of its own, and waits on."""
+
+    async def join(self, who: str, name: str, key: str = "") -> Admission:
+        raise Refused("too-quick", "not yet")
+
+
+async def test_only_a_match_that_is_taken_or_over_leaves_the_lobby(tmp_path: Path) -> None:
+    app = App({**APP.bindings, "matches": Shy}, APP.handlers, APP.dependencies)
+    async with (
+        serving(create_site(RuntimeConfig(data=tmp_path), app)) as address,
+        people_at(address) as (ada, bob, _),
+    ):
+        body = {"game": "reversi", "clock": FIVE_MINUTES, "opponent": "anyone"}
+        await ada.post("/matches", json=body)
+
+        refused = [await bob.post("/matches", json=body) for _ in range(2)]
+
+        rules = [(each.status_code, each.json().get("rule")) for each in refused]
+        assert rules == [(409, "too-quick")] * 2, "she still waits there, so he is sent to her"
+
+
 async def test_what_the_rules_forbid_is_a_problem_with_the_rule_and_the_match(
     people: list[httpx.AsyncClient],
 ) -> None:
@@ -124,6 +159,8 @@ async def test_what_the_rules_forbid_is_a_problem_with_the_rule_and_the_match(
         (await move(bob, id, 7, "4"), 409, "wrong-ply"),
         (await move(bob, id, 1, "8"), 422, "illegal-move"),
         (await move(bob, id, 1, "a1; drop table"), 422, "illegal-move"),
+        (await move(bob, id, 1, ""), 422, "illegal-move"),
+        (await move(bob, id, 1, "4" * 41), 422, "illegal-move"),
         (await move(eve, id, 1, "4"), 409, "not-a-player"),
         (await eve.post(f"/matches/{id}/join", json={}), 409, "seat-taken"),
         (await bob.post(f"/matches/{id}/offers", json={"kind": "claim-win"}), 409, "not-gone"),
@@ -137,6 +174,25 @@ async def test_what_the_rules_forbid_is_a_problem_with_the_rule_and_the_match(
         assert problem["match"]["ply"] == 1
         assert problem["detail"]
     assert (await eve.get(f"/matches/{id}/log")).json() == log
+
+
+async def test_whoever_floods_a_match_moves_once_and_is_told_to_wait(
+    people: list[httpx.AsyncClient],
+) -> None:
+    ada, bob, _ = people
+    id = await opened(ada, bob)
+
+    answers = [await move(ada, id, ply, "4") for ply in range(3 * int(AT_ONCE))]
+
+    rules = [each.json().get("rule") for each in answers]
+    assert {"not-your-turn", "wrong-ply", "too-quick"} >= {rule for rule in rules if rule}
+    assert {each.status_code for each in answers} == {200, 409}
+    too_quick = answers[rules.index("too-quick")]
+    assert too_quick.headers["retry-after"] == "1"
+    assert too_quick.json()["match"]["ply"] == 1
+    assert (await move(bob, id, 1, "4")).status_code == 200, "that is nobody else's affair"
+    log = (await ada.get(f"/matches/{id}/log")).json()
+    assert [entry["kind"] for entry in log] == ["opened", "seated", "seated", "moved", "moved"]
 
 
 NO_MOVES: list[Any] = [
