@@ -1,6 +1,13 @@
-// Copies links, whole ones, that the page can only name by their paths.
+// Shows and copies links, whole ones, that the server knows only by their paths.
 
 const heard = document.getElementById("heard");
+
+function spell() {
+  for (const link of document.querySelectorAll("a[data-whole]")) link.textContent = link.href;
+}
+
+document.addEventListener("htmx:after:swap", spell);
+spell();
 
 document.addEventListener("click", async ({ target }) => {
   const button = target.closest?.("[data-copy]");

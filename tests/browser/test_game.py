@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.conftest import Server
+from tests.browser.conftest import IN_BROWSER, Server
 from tests.browser.windows import AXE, OVERFLOW, UNREACHABLE, VIOLATIONS, WATCH_SHIFTS
 
-pytestmark = pytest.mark.browser
+pytestmark = IN_BROWSER
 
 DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: Final[dict[str, Any]] = {
@@ -192,7 +191,9 @@ async def test_two_people_play_by_link_while_somebody_watches_and_the_server_is_
 
     await ada.open("Connect Four", "5 + 0", "A friend, by link")
     await expect(ada.status).to_contain_text("Waiting for an opponent")
-    link = await ada.page.locator(".invitation a").get_attribute("href")
+    invitation = ada.page.locator(".invitation a")
+    link = await invitation.get_attribute("href")
+    await expect(invitation).to_have_text(f"{server.url}{link}")
     assert link is not None
     await bob.go(link)
     await bob.say_name("Bob")
