@@ -18,10 +18,13 @@ SCRIPTS = htmx.min.js ext/hx-ws.min.js ext/hx-upsert.min.js
 # Asked in the recipe, since .venv/bin/npm may appear while make runs.
 NPM = $$(if [ -x .venv/bin/npm ]; then echo .venv/bin/npm; else echo npm; fi)
 
-# One line while all goes well, everything that pip said when it doesn't.
+# One line while all goes well; when it doesn't, what it means, or everything that was said.
 install = echo "Installing $(1) ..."; \
 	$(PY) -m pip install --disable-pip-version-check --require-hashes -r $(1) >.venv/pip.log 2>&1 \
-	|| { cat .venv/pip.log >&2; exit 1; }
+	|| { $(call explain,.venv/pip.log); }
+explain = if grep -qE 'connection broken|EAI_AGAIN|ENOTFOUND|ETIMEDOUT' $(1); \
+	then echo "There is no network to fetch packages from: try again with one."; \
+	else cat $(1); fi >&2; exit 1
 
 .DELETE_ON_ERROR:
 .PHONY: help run dev test lint format types try try-test tutorial tutorial-check \
@@ -133,7 +136,8 @@ clean: ## Remove all that the other targets made, except DATA and try/
 
 static/vendor/.stamp: package-lock.json .venv/.npm
 	@echo "Fetching htmx ..."
-	@$(NPM) ci --ignore-scripts --loglevel=error >/dev/null
+	@$(NPM) ci --ignore-scripts --loglevel=error >.venv/npm.log 2>&1 \
+		|| { $(call explain,.venv/npm.log); }
 	@mkdir -p $(@D)
 	@cp $(addprefix node_modules/htmx.org/dist/,$(SCRIPTS)) $(@D)
 	@touch $@

@@ -5,10 +5,13 @@ else is private to the runtime. README.md in this folder tells how it works.
 """
 
 import sys
+from importlib.util import find_spec
 
-# Before anything is imported that an older one doesn't have.
-if sys.version_info < (3, 11):  # noqa: UP036  # who runs it from a clone hasn't asked pip
+# Before anything is imported that isn't there: who runs it from a clone hasn't asked pip.
+if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit(f"Dormouse needs Python 3.11 or newer, and this is Python 3.{sys.version_info[1]}")
+if find_spec("apsw") is None:
+    sys.exit("this Python lacks Dormouse's packages: use .venv/bin/python, which `make run` makes")
 
 from runtime import errors
 from runtime.alarms import AlarmInvocation

@@ -144,15 +144,30 @@ def test_a_git_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert [file.name for file in tmp_path.iterdir()] == ["bin"]
 
 
-def test_an_old_python_gets_a_sentence() -> None:
-    code = "import sys; sys.version_info = (3, 10, 14); import runtime"
-
+@pytest.mark.parametrize(
+    ("before", "sentence"),
+    [
+        (
+            "sys.version_info = (3, 10, 14)",
+            "Dormouse needs Python 3.11 or newer, and this is Python 3.10\n",
+        ),
+        (
+            "sys.path = [path for path in sys.path if 'site-packages' not in path]",
+            "this Python lacks Dormouse's packages: use .venv/bin/python, which `make run` makes\n",
+        ),
+    ],
+    ids=["old", "bare"],
+)
+def test_a_python_that_wont_do_gets_a_sentence(before: str, sentence: str) -> None:
     told = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"import sys; {before}; import runtime"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
-    assert told.stderr == "Dormouse needs Python 3.11 or newer, and this is Python 3.10\n"
-    assert told.returncode == 1
+    assert (told.stderr, told.returncode) == (sentence, 1)
 
 
 def test_a_dry_run_lists_and_writes_nothing(tmp_path: Path) -> None:
