@@ -111,8 +111,8 @@ class Reloader:
             self._edition, before = edition, self._edition
             before.retire()
             self._retired = [each for each in (*self._retired, before) if each.is_running]
-        took = (monotonic() - began) * 1000
-        log.info("reloaded %d modules in %.0f ms", len(self._sources.modules()), took)
+        took, count = (monotonic() - began) * 1000, len(self._sources.modules())
+        log.info("reloaded %d module%s in %.0f ms", count, "s" * (count != 1), took)
 
     def _make(self) -> _Edition:
         module, _, function = self._factory.partition(":")

@@ -399,6 +399,20 @@ async def test_a_module_is_new_too_where_its_package_isnt_watched(project: Proje
         assert (await http.get("/name")).text == "nuts"
 
 
+async def test_one_module_is_said_to_be_one(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="runtime")
+    (project.folder / "inner").mkdir()
+    project.write("inner/app", APP)
+    reloader = project.reloader(folder=project.folder / "inner", module="parlour.inner.app")
+
+    async with client(reloader):
+        await reloader.reload()
+
+    assert "reloaded 1 module in " in caplog.text
+
+
 async def test_nothing_is_reloaded_that_isnt_being_served(reloader: Reloader) -> None:
     with pytest.raises(RuntimeError, match="isn't being served"):
         await reloader.reload()
