@@ -13,12 +13,12 @@ from typing import Annotated, Any, Final
 
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie
+from litestar.datastructures import Cookie, Headers
 from litestar.enums import ScopeType
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
-from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.types import ASGIApp
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 COOKIE: Final = "guest"
@@ -128,30 +128,28 @@ def new_guest(wanted: NewGuest, known: Guest | None = None) -> Guest:
     return Guest(id=known.id if known else secrets.token_hex(8), name=wanted.name)
 
 
-class GuestMiddleware(AbstractAuthenticationMiddleware):
+class GuestMiddleware(ASGIMiddleware):
     """Sets ``connection.user`` to the guest, or to None where there is none.
 
     A request with a bearer token that is forged or too old gets 401. A WebSocket isn't refused
     here, as its client couldn't see why: its object does that.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
-        super().__init__(app)
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    async def authenticate_request(
-        self, connection: ASGIConnection[Any, Any, Any, Any]
-    ) -> AuthenticationResult:
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        scheme, _, token = Headers.from_scope(scope).get("authorization", "").partition(" ")
         is_bearer = scheme.lower() == _BEARER  # else it is for a proxy before us
         if not is_bearer:
-            token = connection.cookies.get(COOKIE, "")
+            token = ASGIConnection[Any, Any, Any, Any](scope).cookies.get(COOKIE, "")
         guest = self._tokens.read(token.strip())
-        if guest is None and is_bearer and connection.scope["type"] == ScopeType.HTTP:
+        if guest is None and is_bearer and scope["type"] == ScopeType.HTTP:
             raise NotAuthorizedException(
                 "this token isn't valid; POST /api/identity gives a new one"
             )
-        return AuthenticationResult(user=guest, auth=None)
+        scope["user"], scope["auth"] = guest, None
+        await next_app(scope, receive, send)
 
 
 async def needs_guest(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

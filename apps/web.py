@@ -9,19 +9,18 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from litestar import Litestar, Request
-from litestar.connection import ASGIConnection
-from litestar.datastructures import CacheControlHeader, MutableScopeHeaders
+from litestar.datastructures import CacheControlHeader, Headers
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import ClientException, PermissionDeniedException
-from litestar.handlers import BaseRouteHandler
-from litestar.middleware import DefineMiddleware
+from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
-from litestar.types import ControllerRouterHandler, Message, Scope
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 
 from apps import pages, welcome
 from apps.identity import GuestMiddleware, Tokens
@@ -32,16 +31,17 @@ T = TypeVar("T")
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 MAX_BODY_BYTES: Final = 64 * 1024
-SECURITY_HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'; manifest-src 'self'"
+SECURITY_HEADERS: Final = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        b"font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        b"frame-ancestors 'none'; manifest-src 'self'",
     ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-}
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,7 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
             "tokens": Provide(lambda: tokens, sync_to_thread=False, use_cache=True),
             **_together(app.dependencies for app in apps),
         },
-        middleware=[DefineMiddleware(GuestMiddleware, tokens=tokens)],
-        guards=[same_origin],
+        middleware=[SameOriginMiddleware(), GuestMiddleware(tokens)],
         before_send=[_add_security_headers],
         template_config=TemplateConfig(
             instance=JinjaTemplateEngine.from_environment(pages.environment)
@@ -131,29 +130,36 @@ def _together(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
     return together
 
 
-async def same_origin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard: no other site's page may act in the name of somebody who visits it.
+class SameOriginMiddleware(ASGIMiddleware):
+    """No other site's page may act in the name of somebody who visits it.
 
     Browsers say where a request comes from. One that doesn't say is none, and sends no cookie
-    that somebody else could misuse.
+    that somebody else could misuse. A request of another site's page that wants to change
+    something gets 403.
 
-    Raises:
-        PermissionDeniedException: If a page of another site wants to change something.
+    As a guard it would cost more than all else that is checked: Litestar copies the handler for
+    each guard.
     """
-    if connection.scope.get("method") in (None, "GET", "HEAD", "OPTIONS"):
-        return  # a socket's origin is checked when it is forwarded
-    site = connection.headers.get("sec-fetch-site")
-    origin = connection.headers.get("origin")
+
+    scopes = (ScopeType.HTTP,)  # a socket's origin is checked when it is forwarded
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):  # type: ignore[typeddict-item]
+            _must_be_own(Headers.from_scope(scope))
+        await next_app(scope, receive, send)
+
+
+def _must_be_own(headers: Headers) -> None:
+    site = headers.get("sec-fetch-site")
+    origin = headers.get("origin")
     if site is not None:
         is_own = site in ("same-origin", "none")
     else:
-        is_own = origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+        is_own = origin is None or urlsplit(origin).netloc == headers.get("host")
     if not is_own:
         raise PermissionDeniedException("another site's page can't do this in your name")
 
 
 async def _add_security_headers(message: Message, _: Scope) -> None:
     if message["type"] == "http.response.start":
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in SECURITY_HEADERS.items():
-            headers[name] = value
+        message["headers"] = [*message["headers"], *SECURITY_HEADERS]

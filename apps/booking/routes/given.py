@@ -15,6 +15,7 @@ from apps.booking.objects.event import Event
 from apps.booking.objects.order import Order
 from apps.booking.objects.queue import Queue
 from apps.booking.objects.section import Section
+from apps.identity import who
 from runtime import DurableObjectNamespace
 
 # Whoever names a parameter so gets the namespace bound by that name, from the plugin.
@@ -61,5 +62,10 @@ async def provide_order(order: FromPath[str]) -> Reference:
 
 
 def person(request: Request[Any, Any, Any]) -> Person:
-    """Return who asks."""
-    return Person(request.user.id, request.user.name)
+    """Return who asks.
+
+    Raises:
+        NotAuthorizedException: If they have no name.
+    """
+    guest = who(request)
+    return Person(guest.id, guest.name)
