@@ -98,12 +98,12 @@ class Idempotency:
             _key(of, key),
             _digest(parameters),
         )
-        # In the order in which they came, so the first are the oldest.
+        # In the order in which they came, so the first are the oldest. And how many isn't bound,
+        # because SQLite plans anew whenever a LIMIT that is a parameter is bound.
         sql.exec(
             f"DELETE FROM {self._table} WHERE at < unixepoch('subsec') - ? AND number IN "
-            f"(SELECT number FROM {self._table} ORDER BY number LIMIT ?)",
+            f"(SELECT number FROM {self._table} ORDER BY number LIMIT {FORGOTTEN_AT_ONCE})",
             self._kept_seconds,
-            FORGOTTEN_AT_ONCE,
         )
 
     def finish(self, key: str, answer: Any, *, of: str = "") -> None:

@@ -16,8 +16,10 @@ know it, so the next life asks what has become of it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
 
 from apps.booking.domain import hold as rules
 from apps.booking.domain import payment, saga
@@ -174,7 +176,7 @@ class Till:
         else:
             return await self._unknown(hold, now)
         if hold.key:
-            self._idempotency.finish(hold.key, asdict(paid), of=hold.owner.id)
+            self._idempotency.finish(hold.key, msgspec.to_builtins(paid), of=hold.owner.id)
         return paid
 
     async def _paid(self, hold: Hold, now: float) -> Paid:
