@@ -205,6 +205,8 @@ class Server(uvicorn.Server):
         # would keep every socket waiting, for a tenth of a second at a time.
         gc.collect()
         gc.freeze()
+        # What a call leaves behind goes by itself; what is in a cycle is rare enough to wait.
+        gc.set_threshold(10_000, 20, 20)
 
     async def shutdown(self, sockets: Any = None) -> None:
         _Hall.stop(self.server_state)
