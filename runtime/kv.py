@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from runtime import wire
+from runtime import packing
 from runtime.errors import StorageError
 from runtime.sql import Database, Row
 from runtime.tables import RuntimeTable
@@ -26,7 +26,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 
 
 class SyncKvStorage:
-    """The object's keys and values. Values are copied in and out, as `wire.encode` allows."""
+    """The object's keys and values. Values are copied in and out, as `packing.encode` allows."""
 
     def __init__(self, database: Database, check: Callable[[], None]) -> None:
         self._database = database
@@ -38,7 +38,7 @@ class SyncKvStorage:
         """Return a copy of the value under `key`, or `default`."""
         self._check()
         rows = self._table.read(_GET, _text(key))
-        value = wire.decode(_blob(rows[0][0])) if rows else default
+        value = packing.decode(_blob(rows[0][0])) if rows else default
         if self._database.witness is not None:
             self._database.witness.looked_up({key: value})
         return value
@@ -51,7 +51,7 @@ class SyncKvStorage:
             SqlError: If key and value are larger than 4 MiB. Nothing was written.
         """
         self._check()
-        self._table.write(_PUT, _text(key), wire.encode(value))
+        self._table.write(_PUT, _text(key), packing.encode(value))
 
     def delete(self, key: str) -> bool:
         """Forget `key`, and return whether there was such a key."""
@@ -98,7 +98,7 @@ class SyncKvStorage:
             -1 if limit is None else limit,
         )
         if self._database.witness is not None:
-            found = {str(key): wire.decode(_blob(value)) for key, value in rows}
+            found = {str(key): packing.decode(_blob(value)) for key, value in rows}
             self._database.witness.looked_up(found)
         self._lists += 1
         return self._decoded(rows, self._lists)
@@ -110,7 +110,7 @@ class SyncKvStorage:
                     "kv.list() iterator was invalidated because a new call to kv.list() was "
                     "started. Only one kv.list() iterator can exist at a time."
                 )
-            yield str(key), wire.decode(_blob(value))
+            yield str(key), packing.decode(_blob(value))
 
 
 def _bounds(

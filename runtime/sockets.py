@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from runtime import wire
+from runtime import packing
 from runtime.connection import (
     NO_STATUS,
     VANISHED,
@@ -118,7 +118,7 @@ class WebSocket:
             TypeError: If it is none that can be stored.
             ValueError: If it takes more than 16,384 bytes. The old attachment stays.
         """
-        data = wire.encode(value)
+        data = packing.encode(value)
         if len(data) > MAX_ATTACHMENT_BYTES:
             raise ValueError(
                 f"A WebSocket 'attachment' cannot be larger than {MAX_ATTACHMENT_BYTES} bytes. "
@@ -128,7 +128,7 @@ class WebSocket:
 
     def deserialize_attachment(self) -> Any:
         """Return a fresh copy of what was attached last, or None."""
-        return None if self._attachment is None else wire.decode(self._attachment)
+        return None if self._attachment is None else packing.decode(self._attachment)
 
     # Called by the web edge.
 

@@ -1,8 +1,7 @@
-"""What may cross from one object to another, or to disk, and how it is copied on the way (I9).
+"""What may cross from one object to another, and how it is copied on the way (I9).
 
-Two forms of the same rule. `copied` is for calls in one process: the receiver gets a value
-that shares nothing changeable with the sender's. `encode` and `decode` are for what is kept
-(KV values, attachments): MessagePack, with extension types for what it lacks.
+The receiver gets a value that shares nothing changeable with the sender's. What is kept is
+written as bytes by `packing`, which goes by the same rule.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum, IntEnum
+from enum import Enum
 from functools import lru_cache
 from operator import is_
 from traceback import TracebackException, format_exception
 from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
-import msgspec
 from pydantic import BaseModel
 
 from runtime.errors import RemoteError, RemoteTraceback, crosses_as_itself
@@ -33,7 +31,6 @@ RPC_TARGET_MARK: Final = "_rpc_target"
 
 # Neither copied nor looked into.
 _ATOMS: Final = frozenset({type(None), bool, int, float, UUID, Decimal, datetime})
-
 
 Refer = Callable[[Any], Any]
 """Makes a reference to a function or an `RpcTarget`, or a lease; None for anything else."""
@@ -141,7 +138,7 @@ class _Walk:
                 return copy.copy(value)
         reference = self.refer(value) if self.refer else None
         if reference is None:
-            raise TypeError(f"{self.what} can't be sent to another object: {_unsendable(kind)}")
+            raise TypeError(f"{self.what} can't be sent to another object: {unsendable(kind)}")
         if self.crossing is None:
             return reference
         self.crossing.take(reference)
@@ -167,9 +164,11 @@ class _Walk:
         return twin
 
     def _dataclass(self, value: Any, depth: int) -> Any:
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        attributes = getattr(value, "__dict__", fields)  # some may be no fields
-        changed = self._changed(fields | attributes, depth)
+        kind: type = type(value)
+        fields = {name: getattr(value, name) for name in _fields(kind)}
+        if hasattr(value, "__dict__"):  # some of that may be no fields
+            fields |= value.__dict__
+        changed = self._changed(fields, depth)
         if not changed and value.__dataclass_params__.frozen:
             return value
         twin = copy.copy(value)
@@ -180,8 +179,9 @@ class _Walk:
     def _changed(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
         changed = {}
         for name, item in fields.items():
-            twin = self.copy(item, depth)
-            if twin is not item:
+            if type(item) in _ATOMS:  # as `copy` does with most of them
+                self.bytes += 8
+            elif (twin := self.copy(item, depth)) is not item:
                 changed[name] = twin
         return changed
 
@@ -246,6 +246,11 @@ def _made_again(error: Exception) -> Exception:
 
 
 @lru_cache(maxsize=1024)
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@lru_cache(maxsize=1024)
 def _shape(kind: type) -> Literal["model", "dataclass", "whole", "copy"] | None:
     if hasattr(kind, RPC_TARGET_MARK):  # a dataclass too
         return None
@@ -258,93 +263,7 @@ def _shape(kind: type) -> Literal["model", "dataclass", "whole", "copy"] | None:
     return "dataclass" if dataclasses.is_dataclass(kind) else None
 
 
-class _Extension(IntEnum):
-    """MessagePack extension types. The numbers are on people's disks: they never change."""
-
-    BIG_INT = 1
-    TUPLE = 2
-    SET = 3
-    FROZENSET = 4
-    PAIRS = 5
-    DATETIME = 6
-    UUID = 7
-    DECIMAL = 8
-
-
-_CONTAINERS: Final[dict[type, _Extension]] = {
-    tuple: _Extension.TUPLE,
-    set: _Extension.SET,
-    frozenset: _Extension.FROZENSET,
-}
-
-
-def encode(value: Any) -> bytes:
-    """Return `value` as bytes.
-
-    Raises:
-        TypeError: If it is, or contains, something other than None, bool, int, float, str,
-            bytes, list, tuple, set, frozenset, dict, datetime, UUID and Decimal.
-        ValueError: If it is nested too deeply.
-    """
-    return msgspec.msgpack.encode(_packable(value, 0))
-
-
-def decode(data: bytes) -> Any:
-    """Return the value that `encode` made `data` of."""
-    return _decoder.decode(data)
-
-
-def _packable(value: Any, depth: int) -> Any:
-    kind: type = type(value)
-    if kind in (str, bytes, bool, float, type(None)):
-        return value
-    if kind is int:
-        return value if -(2**63) <= value < 2**64 else _extension(_Extension.BIG_INT, str(value))
-    if depth > MAX_DEPTH:
-        raise ValueError(f"the value is nested more than {MAX_DEPTH} deep")
-    deeper = depth + 1
-    if kind is list:
-        return [_packable(item, deeper) for item in value]
-    if kind is dict:
-        if all(type(key) is str for key in value):
-            return {key: _packable(item, deeper) for key, item in value.items()}
-        pairs = [[_packable(k, deeper), _packable(v, deeper)] for k, v in value.items()]
-        return _extension(_Extension.PAIRS, pairs)
-    if kind in _CONTAINERS:
-        return _extension(_CONTAINERS[kind], [_packable(item, deeper) for item in value])
-    if kind is datetime:
-        return _extension(_Extension.DATETIME, value.isoformat())
-    if kind is UUID:
-        return _extension(_Extension.UUID, value.bytes)
-    if kind is Decimal:
-        return _extension(_Extension.DECIMAL, str(value))
-    raise TypeError(f"can't be stored: {_unsendable(kind)}")
-
-
-def _extension(code: _Extension, content: Any) -> msgspec.msgpack.Ext:
-    return msgspec.msgpack.Ext(code.value, msgspec.msgpack.encode(content))
-
-
-def _unpack_extension(code: int, data: memoryview) -> Any:
-    build = _BUILDERS.get(code)
-    if build is None:
-        raise ValueError(f"extension type {code} is unknown; a newer version has written it")
-    return build(_decoder.decode(data))
-
-
-_BUILDERS: Final[dict[int, Callable[[Any], Any]]] = {
-    _Extension.BIG_INT: int,
-    _Extension.TUPLE: tuple,
-    _Extension.SET: set,
-    _Extension.FROZENSET: frozenset,
-    _Extension.PAIRS: dict,
-    _Extension.DATETIME: datetime.fromisoformat,
-    _Extension.UUID: lambda raw: UUID(bytes=raw),
-    _Extension.DECIMAL: Decimal,
-}
-_decoder: Final = msgspec.msgpack.Decoder(ext_hook=_unpack_extension)
-
-
-def _unsendable(kind: type) -> str:
+def unsendable(kind: type) -> str:
+    """Say what is wrong with a value of a class that may not cross."""
     hint = "; take its fields instead" if _shape(kind) in ("model", "dataclass") else ""
     return f"an instance of {kind.__module__}.{kind.__qualname__} is no plain value{hint}"

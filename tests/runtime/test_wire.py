@@ -26,7 +26,8 @@ from runtime.errors import (
     SqlError,
     register,
 )
-from runtime.wire import MAX_BYTES, MAX_DEPTH, copied, copied_error, decode, encode
+from runtime.packing import decode, encode
+from runtime.wire import MAX_BYTES, MAX_DEPTH, copied, copied_error
 
 ID = "ab" * 32
 OTHER_ID = "cd" * 32
