@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import GenericAlias
 from typing import Any, Final, TypeAlias, get_type_hints
 
@@ -123,13 +124,14 @@ class Plain:
         return Parameter(f"the result of {self.name}()", None).accept(result, refer, crossing)
 
 
+@lru_cache(maxsize=1024)  # to find out takes milliseconds, and tests start a runtime each
 def methods_of(
     cls: type,
     *,
     reserved: frozenset[str] = RESERVED | _FIELDS,
     taken: frozenset[str] = _OWN_TO_STUBS,
 ) -> dict[str, Method]:
-    """Return what a stub of `cls` may call, by name.
+    """Return what a stub of `cls` may call, by name. Not to be changed.
 
     Args:
         reserved: Names that can't be called, whatever they are.

@@ -190,8 +190,8 @@ class Code:
         TypeError: As `methods_of` does.
     """
 
-    def __init__(self, cls: type[Any]) -> None:
-        self.cls = cls
+    def __init__(self, cls: type) -> None:
+        self.cls: type[Any] = cls
         self.methods = methods_of(cls)
 
 

@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, NoReturn, Self, cast
 from weakref import WeakValueDictionary
 
@@ -101,7 +101,6 @@ class _Original:
             self.life.run(as_async(hook), "dispose", gate=gate, on_done=done)
 
 
-@lru_cache(maxsize=1024)
 def _methods_of(cls: type) -> dict[str, Method]:
     return methods_of(cls, reserved=_RESERVED, taken=frozenset())
 
