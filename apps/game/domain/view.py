@@ -332,21 +332,3 @@ def _is_allowed(match: Match[Any, Any], seat: int, command: Command, now: float)
 
 def _would_agree(match: Match[Any, Any], seat: int, command: Command) -> bool:
     return isinstance(command, Propose) and match.offer == Offer(command.what, 1 - seat)
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """A match as a bot sees it: as a value of the game's own, which only that seat may have."""
-
-    game: str
-    seat: int
-    ply: int
-    to_move: frozenset[int]
-    position: Any
-    offer: Offer | None
-
-
-def sight(match: Match[Any, Any], seat: int) -> Sight:
-    """Return what a seat may know of a match, to think about."""
-    position = seen(match, match.position, seat)
-    return Sight(match.rules.name, seat, match.ply, match.to_move, position, match.offer)

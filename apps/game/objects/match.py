@@ -28,7 +28,8 @@ from apps.game.domain.match import (
 from apps.game.domain.match import Match as State
 from apps.game.domain.pace import Pace
 from apps.game.domain.refusals import Refused
-from apps.game.domain.view import LogEntry, Sight, Still, View
+from apps.game.domain.sight import Sight, sight
+from apps.game.domain.view import LogEntry, Still, View
 from apps.game.objects.bot import bot_of
 from apps.game.objects.course import Course
 from apps.game.objects.env import LOBBY, Env
@@ -164,7 +165,7 @@ class Match(DurableObject[Env]):
         seat = match.seat_of(who)
         if seat is None:
             raise Refused("not-a-player", "no such bot plays here")
-        return domain.sight(match, seat)
+        return sight(match, seat)
 
     async def begin_again(self, previous: str, wish: Wish, players: tuple[Player, Player]) -> None:
         """Be the rematch of another match. Asked again, it does nothing."""
