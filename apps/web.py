@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from litestar.datastructures import CacheControlHeader, Headers
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import ClientException, PermissionDeniedException
+from litestar.file_system import BaseLocalFileSystem
 from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -20,7 +22,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
-from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, PathType, Receive, Scope, Send
+from litestar.types.file_types import FileInfo
 
 from apps import pages, welcome
 from apps.identity import GuestMiddleware, Tokens
@@ -31,6 +34,7 @@ T = TypeVar("T")
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 MAX_BODY_BYTES: Final = 64 * 1024
+_NO_NAME: Final = (errno.ENAMETOOLONG, errno.ENOTDIR)  # of a file, wherever it is looked for
 SECURITY_HEADERS: Final = (
     (
         b"content-security-policy",
@@ -65,6 +69,18 @@ class SiteRequest(Request[Any, Any, Any]):
             raise ClientException("this is nested too deep", status_code=422) from error
 
 
+class StaticFiles(BaseLocalFileSystem):
+    """The static files, among which is nothing that no file can be called."""
+
+    async def info(self, path: PathType, **kwargs: Any) -> FileInfo:
+        try:
+            return await super().info(path, **kwargs)
+        except (OSError, ValueError) as error:  # ValueError: it has a zero byte, for instance
+            if isinstance(error, OSError) and error.errno not in _NO_NAME:
+                raise
+            raise FileNotFoundError(path) from error
+
+
 def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
     """Return an application that serves `apps`, with one runtime behind them.
 
@@ -84,6 +100,7 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
             create_static_files_router(
                 "/static",
                 [pages.STATIC],
+                StaticFiles(),
                 cache_control=CacheControlHeader(max_age=YEAR_SECONDS, immutable=True),
                 include_in_schema=False,
             ),

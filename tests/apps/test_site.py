@@ -35,6 +35,11 @@ async def test_the_front_page_leads_to_each_app(browser: httpx.AsyncClient) -> N
         assert (await browser.get(door)).status_code == 200, door
 
 
+async def test_what_is_no_static_file_isnt_found(browser: httpx.AsyncClient) -> None:
+    for name in ("nothing.css", "x" * 300, "%00", "site.css/inside", "chat", ""):
+        assert (await browser.get(f"/static/{name}")).status_code == 404, name
+
+
 async def test_a_name_leads_on_to_where_its_owner_wanted_to_be(browser: httpx.AsyncClient) -> None:
     answer = await browser.post("/name", data={"name": " Ada ", "next": "/chat/tea?since=1"})
 
