@@ -224,7 +224,8 @@ class Storage:
             allow_unconfirmed: Let messages leave before it is durable that the alarm is set.
 
         Raises:
-            TypeError: If that is no such time, or the class has no `alarm` method.
+            TypeError: If that is no such time, the name is no text, or the class has no `alarm`
+                method.
             ValueError: If the name is empty.
         """
         self._around.check()
@@ -233,6 +234,8 @@ class Storage:
                 "Your Durable Object class must have an alarm() handler in order to call "
                 "set_alarm()"
             )
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"an alarm's name is text, not {name!r}")
         if name == "":
             raise ValueError("an alarm's name can't be empty; leave it out for the one alarm")
         now = self._around.clock.time()

@@ -583,6 +583,18 @@ async def test_losing_an_unconfirmed_write_resets_the_object(
     }
 
 
+@pytest.mark.parametrize(("name", "error"), [("", ValueError), (5, TypeError), (b"a", TypeError)])
+async def test_what_is_no_name_of_an_alarm_is_refused(
+    runtime: TestRuntime[Any], box: Any, name: Any, error: type[Exception]
+) -> None:
+    async def set_it(_: Box, ctx: DurableObjectState) -> dict[str | None, float]:
+        with pytest.raises(error, match="an alarm's name"):
+            await ctx.storage.set_alarm(timedelta(1), name=name)
+        return await ctx.storage.list_alarms()
+
+    assert await runtime.run_in_durable_object(box, set_it) == {}
+
+
 async def test_the_node_hears_of_an_alarm_only_once_its_unconfirmed_write_is_durable(
     runtime: TestRuntime[Any], box: Any, disk: StuckDisk
 ) -> None:
