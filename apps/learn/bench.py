@@ -10,14 +10,21 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from runtime import DurableObject, DurableObjectNamespace, DurableObjectState, Glimpse
+from runtime import (
+    AlarmInvocation,
+    DurableObject,
+    DurableObjectNamespace,
+    DurableObjectState,
+    Glimpse,
+    errors,
+)
 from tutorials.steps import Step, Tutorial, tutorials
 
 BINDINGS: Final = {
@@ -42,6 +49,7 @@ MOST_ROWS: Final = 20  # of a table that are shown
 MOST_SHOWN: Final = 200  # characters of a value
 MAX_TYPED: Final = 100  # characters of one argument
 CALL_SECONDS: Final = 5.0  # that a page waits for an answer
+_DOOM: Final = "bench.crashes_as_it_rings"
 _HANDLERS: Final = ("fetch", "alarm", "web_socket_message", "web_socket_close", "web_socket_error")
 
 
@@ -75,6 +83,7 @@ class Kind:
     methods: tuple[Method, ...]
     has_windows: bool
     """Whether it takes WebSockets."""
+    has_alarms: bool
 
 
 def kinds_of(step: Step, tutorial: Tutorial) -> list[Kind]:
@@ -96,6 +105,7 @@ def kinds_of(step: Step, tutorial: Tutorial) -> list[Kind]:
             _benched(cls, place, tuple(bindings)),
             tuple(_methods(cls)),
             "fetch" in vars(cls),
+            "alarm" in vars(cls),
         )
         for binding, cls in bindings.items()
     ]
@@ -137,6 +147,24 @@ async def call(stub: Any, kind: Kind, name: str, typed: Mapping[str, str]) -> st
     return f"{line} → {str(result)[:MOST_SHOWN]}"
 
 
+async def crash(stub: Any, kind: Kind, name: str, *, rings: bool) -> str:
+    """Take an object's memory as a process takes it that dies: now, or as soon as it has rung.
+
+    Then its handler has run, and the note that it has isn't written.
+
+    Raises:
+        LookupError: If the step's class has no alarms.
+    """
+    if rings:
+        if not kind.has_alarms:
+            raise LookupError("it never rings")
+        await stub.bench_doom()
+        return f"{name} will crash as it rings"
+    with suppress(errors.ObjectReset):
+        await stub.bench_crash()
+    return f"{name} crashed"
+
+
 def heard_by(glimpse: Glimpse) -> str:
     """Return the end of a call's line: how many windows heard of it."""
     return f", heard by {_windows(glimpse)}" if glimpse.sockets else ""
@@ -174,8 +202,24 @@ def _benched(cls: type[Any], place: str, bindings: tuple[str, ...]) -> type[Any]
             tables, [f"{name or 'alarm'} in {at - now:.0f} s" for name, at in alarms.items()]
         )
 
+    async def crash(self: Any) -> None:
+        self.ctx.abort("crashed on the bench")
+
+    async def doom(self: Any) -> None:
+        self.ctx.storage.kv.put(_DOOM, True)
+
+    async def alarm(self: Any, invocation: AlarmInvocation) -> None:
+        is_doomed = self.ctx.storage.kv.delete(_DOOM)
+        await self.ctx.storage.sync()  # or it would be doomed again
+        await cls.alarm(self, invocation)
+        if is_doomed:
+            self.ctx.abort("crashed as it rang")
+
     name = f"{place}_{cls.__name__}".title().replace("_", "")
-    return type(name, (cls,), {"__init__": begin, "bench_look": look, "__module__": cls.__module__})
+    parts: dict[str, Any] = {"bench_look": look, "bench_crash": crash, "bench_doom": doom}
+    if "alarm" in vars(cls):
+        parts["alarm"] = alarm
+    return type(name, (cls,), {"__init__": begin, "__module__": cls.__module__, **parts})
 
 
 class _Own:

@@ -148,15 +148,28 @@ GOALS: dict[tuple[int, int], Goal] = {
         "It rang.",
         (r"\.boil\(", r"\.state\(\) → done"),
     ),
+    (5, 2): Goal(
+        "Boil an egg for 5 seconds, crash the pan meanwhile, and ask for its state, as often as "
+        "you like.",
+        "It boils for ever: what would have rung was in memory.",
+        (r"\.boil\(", r"crashed", r"\.state\(\) → boiling"),
+    ),
     (5, 3): Goal(
-        "Boil an egg for 20 seconds, and let the pan fall asleep meanwhile.",
-        "The alarm woke it.",
-        (r"\.boil\(.*, 20", r"asleep", r"\.state\(\) → done"),
+        "Boil an egg for 5 seconds, crash the pan meanwhile, and ask for its state.",
+        "The alarm was on the disk, and it rang.",
+        (r"\.boil\(", r"crashed", r"\.state\(\) → done"),
+    ),
+    (5, 4): Goal(
+        "Boil an egg for 5 seconds, have the pan crash as it rings, and ask the kitchen's book for "
+        "its eggs, a few seconds later.",
+        "One egg, and twice in the book.",
+        (r"\.boil\(", r"will crash as it rings", r"\.eggs\(\) → .*('.+'), \1"),
     ),
     (5, 5): Goal(
-        "Boil an egg for 2 seconds, and ask the kitchen's book for its eggs.",
-        "One object has told another.",
-        (r"\.boil\(", r"kitchen\.eggs\(\) → \['"),
+        "Boil an egg for 5 seconds, have the pan crash as it rings, and ask the kitchen's book for "
+        "its eggs, a few seconds later.",
+        "It rang twice, and the egg is in the book once.",
+        (r"\.boil\(", r"will crash as it rings", r"\.eggs\(\) → \['"),
     ),
     (5, 6): Goal(
         "Boil an egg for 20 seconds, and another one for 2.",

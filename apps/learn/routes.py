@@ -14,10 +14,9 @@ from litestar.response import Redirect, Template
 from apps.edge import Form, GuestRequest, GuestSocket, NamedRequest, is_htmx, too_quick, turn_away
 from apps.identity import Guest, needs_guest, who
 from apps.learn import texts
-from apps.learn.bench import NAMES, Kind, Look, all_kinds, asleep, call, heard_by
+from apps.learn.bench import NAMES, Kind, Look, all_kinds, asleep, call, crash, heard_by
 from apps.learn.goals import GOALS
 from apps.learn.objects import Learner
-from apps.welcome import ask_name
 from runtime import DurableObjectNamespace, Glimpse, Runtime
 from runtime.litestar import DurableObjectsPlugin, forward
 from tutorials.steps import Step, Tutorial, tutorials
@@ -56,23 +55,24 @@ async def show_step(
 ) -> Template:
     """Show a step's text beside its objects. Of each class it is the one called `at`, if any."""
     tutorial, step = _step(number, step_number)
-    if request.user is None:
-        return ask_name(request)
-    learner = learners.get_by_name(request.user.id)
-    lines = await learner.lines(_key(number, step_number))
-    benches = []
-    for kind in KINDS[number, step_number]:
-        names = NAMES[kind.binding]
-        name = at if at in names else names[0]
-        glimpse = _runtime(request).glimpse(_stub(request, kind, request.user, name))
-        benches.append(_state(kind, name, glimpse, None, number, step_number) | {"names": names})
+    kinds = KINDS[number, step_number]
     context = {
         "tutorial": tutorial,
         "step": step,
         "text": texts.page(step.text, number),
-        "benches": benches,
-        "can_evict": _runtime(request).config.debug,
+        "has_objects": bool(kinds),
+        "learner": request.user,
     }
+    if request.user is None:  # whose objects would these be?
+        return Template("learn/step.html", context=context)
+    lines = await learners.get_by_name(request.user.id).lines(_key(number, step_number))
+    benches = []
+    for kind in kinds:
+        names = NAMES[kind.binding]
+        name = at if at in names else names[0]
+        glimpse = _runtime(request).glimpse(_stub(request, kind, request.user, name))
+        benches.append(_state(kind, name, glimpse, None, number, step_number) | {"names": names})
+    context |= {"benches": benches, "can_evict": _runtime(request).config.debug}
     return Template("learn/step.html", context=context | _progress(number, step_number, lines))
 
 
@@ -89,7 +89,7 @@ async def act(
     data: Form,
     learners: Learners,
 ) -> Template | Redirect:
-    """Call a method of an object, or have it leave memory."""
+    """Call a method of an object, or have it leave memory, in peace or not."""
     kind = _kind(number, step_number, binding)
     name = data.get("name", "")
     stub = _stub(request, kind, request.user, name)
@@ -97,15 +97,18 @@ async def act(
         raise too_quick(wait)
     runtime = _runtime(request)
     look: Look | None = None
-    if data.get("do") == "evict":
-        line = asleep(name, runtime.glimpse(stub)) if _evicted(runtime, stub) else f"{name} stays"
-    else:
-        try:
-            line = await call(stub, kind, name, data)
-        except LookupError as refusal:
-            raise NotFoundException(str(refusal)) from refusal
-        line += heard_by(runtime.glimpse(stub))
-        look = await stub.bench_look()
+    try:
+        match data.get("do"):
+            case "evict":
+                is_gone = _evicted(runtime, stub)
+                line = asleep(name, runtime.glimpse(stub)) if is_gone else f"{name} stays"
+            case "crash" | "doom" as how:
+                line = await crash(stub, kind, name, rings=how == "doom")
+            case _:
+                line = await call(stub, kind, name, data) + heard_by(runtime.glimpse(stub))
+                look = await stub.bench_look()
+    except LookupError as refusal:
+        raise NotFoundException(str(refusal)) from refusal
     lines = await _note(learners, request.user, number, step_number, line)
     if not is_htmx(request):
         return Redirect(f"/learn/{number}/{step_number}?at={name}", status_code=303)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from apps.learn.bench import NAMES, Kind, all_kinds, asleep, call, heard_by
+from apps.learn.bench import NAMES, Kind, all_kinds, asleep, call, crash, heard_by
 from apps.learn.goals import GOALS
 from runtime.testing import ClientSocket, TestRuntime
 
@@ -35,8 +35,10 @@ DEEDS = {
     (4, 5): "buy Mallory / wait 2 / html",
     (4, 6): "buy k Ada / buy k Ada / wait 2 / banks charges",
     (5, 1): "boil Ada 2 / wait 2 / state",
-    (5, 3): "boil Ada 20 / evict / wait 20 / state",
-    (5, 5): "boil Ada 2 / wait 2 / books eggs",
+    (5, 2): "boil Ada 5 / crash / wait 6 / state",
+    (5, 3): "boil Ada 5 / crash / wait 5 / state",
+    (5, 4): "boil Ada 5 / doom / wait 10 / books eggs",
+    (5, 5): "boil Ada 5 / doom / wait 10 / books eggs",
     (5, 6): "boil Ada 20 / boil Bob 2",
     (5, 7): "boil Ada 20 / boil Bob 2",
 }
@@ -68,6 +70,8 @@ class Bench:
             case ["evict"]:
                 await self._rt.evict_durable_object(stub)
                 self.lines.append(asleep(name, self._rt.glimpse(stub)))
+            case ["crash" | "doom" as how]:
+                self.lines.append(await crash(stub, kind, name, rings=how == "doom"))
             case ["window"]:
                 self._windows.append(await self._rt.connect(stub, headers={"x-who": "Ada"}))
                 self.lines.append(f"a window on {name} was opened")

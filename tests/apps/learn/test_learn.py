@@ -118,6 +118,7 @@ async def test_everybody_has_objects_of_their_own(
         ("1/3/counters", {"do": "__init__", "name": "cats"}, 404),
         ("1/3/counters", {"do": "add", "name": "../x"}, 404),
         ("1/3/rooms", {"do": "say", "name": "hall"}, 404),
+        ("1/3/counters", {"do": "doom", "name": "cats"}, 404),
         ("5/7/pans", {"do": "boil", "name": "red", "egg": "x", "seconds": "soon"}, "no number"),
         (
             "3/5/matches",
@@ -143,11 +144,29 @@ async def test_without_javascript_a_call_leads_back_to_the_page(ada: httpx.Async
     assert (answer.status_code, answer.headers["location"]) == (303, "/learn/1/3?at=dogs")
 
 
-async def test_who_has_no_name_is_asked_for_one(ada: httpx.AsyncClient) -> None:
+async def test_who_has_no_name_reads_the_text_and_is_asked_for_one(ada: httpx.AsyncClient) -> None:
     async with httpx.AsyncClient(base_url=ada.base_url) as nobody:
-        assert "Who are you?" in (await nobody.get("/learn/1/3")).text
+        shown = (await nobody.get("/learn/1/3")).text
+        assert "Every object has a SQLite database of its own." in shown
+        assert "Evict it" not in shown
         refused = await nobody.post("/learn/1/3/counters", data={"do": "add", "name": "cats"})
         assert refused.status_code == 401
+
+        (to,) = re.findall(r'name="next" value="(.+?)"', shown)
+        await nobody.post("/name", data={"name": "Bob", "next": to})
+        assert "Evict it" in (await nobody.get(to)).text
+
+
+async def test_what_was_only_in_memory_is_lost_when_an_object_crashes(
+    ada: httpx.AsyncClient,
+) -> None:
+    await do(ada, "1/1/counters", "add", name="cats")
+
+    crashed = await do(ada, "1/1/counters", "crash", name="cats")
+
+    assert "cats crashed" in crashed
+    assert "<b>asleep</b>" in crashed
+    assert "→ 0" in await do(ada, "1/1/counters", "value", name="cats")
 
 
 async def test_a_learner_keeps_the_last_lines_and_what_is_done(start_runtime: StartRuntime) -> None:
