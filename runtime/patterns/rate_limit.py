@@ -11,7 +11,7 @@ from typing import Final
 
 from runtime import DurableObjectState
 
-FORGOTTEN_AT_ONCE: Final = 10  # rows that say nothing any more, at each call
+FORGOTTEN_AT_ONCE: Final = 10  # rows that say nothing any more, at each new one
 
 
 class RateLimit:
@@ -65,16 +65,20 @@ class RateLimit:
         if not 0 < cost <= self._burst:
             raise ValueError(f"it costs {cost:g}, and a bucket holds {self._burst:g}")
         sql = self._ctx.storage.sql
-        now = float(sql.exec("SELECT unixepoch('subsec') AS now").one()["now"])
-        row = sql.exec(f"SELECT tokens, at FROM {self._table} WHERE key = ?", key).next()
-        tokens = self._burst
-        if row is not None:  # a clock that was set back takes nothing away, and gives nothing
+        row = sql.exec(
+            "SELECT unixepoch('subsec') AS now, tokens, at "
+            f"FROM (SELECT ? AS asked) LEFT JOIN {self._table} ON key = asked",
+            key,
+        ).one()
+        now, is_new, tokens = float(row["now"]), row["at"] is None, self._burst
+        if not is_new:  # a clock that was set back takes nothing away, and gives nothing
             passed = max(0.0, now - row["at"])
             tokens = min(self._burst, row["tokens"] + passed * self._per_second)
         if tokens < cost:
             return float((cost - tokens) / self._per_second)
         sql.exec(f"REPLACE INTO {self._table} VALUES (?, ?, ?)", key, tokens - cost, now)
-        self._forget(now - self._burst / self._per_second)
+        if is_new:
+            self._forget(now - self._burst / self._per_second)
         return 0.0
 
     def _forget(self, full_since: float) -> None:

@@ -24,13 +24,13 @@ class UserInbox(DurableObject[object]):
         """Hear from a room what is new there. A letter that comes twice does nothing."""
         if Letterbox(self.ctx).take(letter):
             listings.note_unread(self.ctx.storage.sql, room)
-            self.ctx.broadcast(views.inbox(self._rooms()))
+            self._show()
 
     async def left(self, letter: str, room: str) -> None:
         """Hear from a room that its person isn't welcome there any more."""
         if Letterbox(self.ctx).take(letter):
             listings.forget_unread(self.ctx.storage.sql, room)
-            self.ctx.broadcast(views.inbox(self._rooms()))
+            self._show()
 
     async def rooms(self) -> list[Unread]:
         """Return the rooms, those with something new first."""
@@ -49,6 +49,10 @@ class UserInbox(DurableObject[object]):
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
         """Hear nothing: here is only told."""
         ws.close(1008, "an inbox only tells")
+
+    def _show(self) -> None:
+        if self.ctx.get_web_sockets():  # most inboxes are told while nobody looks
+            self.ctx.broadcast(views.inbox(self._rooms()))
 
     def _rooms(self) -> list[Unread]:
         return listings.unread(self.ctx.storage.sql)

@@ -18,6 +18,7 @@ class RateLimiter(DurableObject[object]):
     """
 
     migrations = tuple(RateLimit.schema(what) for what in LIMITS)
+    _is_wound = False  # whether the alarm is known to be set: it is asked for at every message
 
     async def take(self, what: str) -> float:
         """Take a token for one of `LIMITS`.
@@ -27,8 +28,9 @@ class RateLimiter(DurableObject[object]):
         """
         limit = LIMITS[what]
         bucket = RateLimit(self.ctx, per_second=limit.per_second, burst=limit.burst, name=what)
-        if await self.ctx.storage.get_alarm() is None:
+        if not self._is_wound and await self.ctx.storage.get_alarm() is None:
             await self.ctx.storage.set_alarm(FORGOTTEN_AFTER)
+        self._is_wound = True
         return bucket.take()
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
@@ -36,6 +38,7 @@ class RateLimiter(DurableObject[object]):
         if any(self._was_used(what) for what in LIMITS):
             await self.ctx.storage.set_alarm(FORGOTTEN_AFTER)
         else:
+            self._is_wound = False
             await self.ctx.storage.delete_all()
 
     def _was_used(self, what: str) -> bool:
