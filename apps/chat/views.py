@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
+
+from markupsafe import Markup
 
 from apps import pages
 from apps.chat.domain import (
@@ -32,18 +35,25 @@ from apps.identity import Guest
 pages.environment.globals["parts"] = parts
 
 Context = dict[str, Any]
+MOST_RENDERED = 100  # messages that are kept as HTML, for the answer that follows their push
 
 # Pushes. Each may come twice, and says by an id where it belongs.
 
 
-def new_message(message: Message, cursor: str) -> str:
-    """Return a push that puts a message into its place."""
-    return pages.render("chat/_new_message.html", message=message, cursor=cursor)
+def new_message(message: Message, cursor: str = "") -> str:
+    """Return a push that puts a message into its place; without a cursor, the answer to a POST."""
+    return pages.render("chat/_new_message.html", item=_item(message), cursor=cursor)
 
 
-def changed_message(message: Message, cursor: str) -> str:
-    """Return a push that shows a message as it is now, where it is shown at all."""
-    return pages.render("chat/_changed_message.html", message=message, cursor=cursor)
+def changed_message(message: Message, cursor: str = "") -> str:
+    """Return a push that shows a message as it is now, where it is shown at all; or an answer."""
+    seq, item = message.seq, _item(message)
+    return pages.render("chat/_changed_message.html", seq=seq, item=item, cursor=cursor)
+
+
+@lru_cache(MOST_RENDERED)
+def _item(message: Message) -> Markup:
+    return Markup(pages.render("chat/_message.html", message=message))
 
 
 def all_messages(messages: Sequence[Message], cursor: str) -> str:
@@ -154,8 +164,14 @@ def older(scene: Scene, guest: Guest) -> Context:
     return {"scene": scene, "messages": scene.messages, "guest": guest}
 
 
-def message(closeup: Closeup, guest: Guest) -> Context:
-    """Return what a message's page shows: all that its reader may do with it."""
+def message(
+    closeup: Closeup, guest: Guest, *, text: str | None = None, notice: str = ""
+) -> Context:
+    """Return what a message's page shows: all that its reader may do with it.
+
+    Args:
+        text: What it was to be changed to, and wasn't, for the reason in `notice`.
+    """
     author = closeup.message.author
     mine = {
         reaction.kind
@@ -169,6 +185,8 @@ def message(closeup: Closeup, guest: Guest) -> Context:
         "readers": [each for each in closeup.readers if each.id not in (author.id, guest.id)],
         "may": closeup.may,
         "reactions": [(kind, emoji, kind in mine) for kind, emoji in REACTIONS.items()],
+        "text": text,
+        "notice": notice,
         "guest": guest,
     }
 

@@ -1,10 +1,7 @@
-// Fits what arrives to its reader: whose it is, by their own clock, and what belongs together.
+// Fits what arrives to its reader: whose it is, and what belongs together.
 
 const log = document.getElementById("log");
 const list = document.getElementById("messages");
-const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
-const date = new Intl.DateTimeFormat([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const MARKS = ["first-unread", "new-day", "continued"]; // of a message that is shown
 
 const has = (ids, id) => ids?.split(" ").includes(id) ?? false;
@@ -15,18 +12,13 @@ function fit(root) {
   for (const each of root.querySelectorAll("[data-seq]")) each.classList.toggle("to-me", has(each.dataset.mentions, guestId));
   for (const chip of root.querySelectorAll(".chip")) chip.ariaPressed = has(chip.dataset.people, guestId);
   for (const stop of root.querySelectorAll(".more, .chip")) stop.tabIndex = -1; // arrow keys go there
-  for (const time of root.querySelectorAll("time")) {
-    const moment = new Date(time.dateTime);
-    time.textContent = ("long" in time.dataset ? date : clock).format(moment);
-    time.title = calendar.format(moment);
-  }
 }
 
 function group() {
   let before;
   for (const message of list.children) {
     const { classList, dataset: { personId, kind } } = message;
-    const day = message.querySelector("time").title;
+    const day = message.querySelector("time").title; // as times.js has it
     message.dataset.day = day;
     classList.toggle("new-day", day !== before?.day);
     classList.toggle("continued", day === before?.day && personId === before.personId && kind !== "system");

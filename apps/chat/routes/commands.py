@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
-from litestar import post
+from litestar import MediaType, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Response, Template
 
@@ -30,7 +30,7 @@ from apps.identity import needs_guest
 GUEST: dict[str, Any] = {"guards": [needs_guest], "include_in_schema": False}
 
 
-@post("/chat/{room:str}/messages", **GUEST)
+@post(["/chat/{room:str}", "/chat/{room:str}/messages"], **GUEST)
 async def say(
     request: NamedRequest,
     the_room: TheRoom,
@@ -50,10 +50,9 @@ async def say(
         scene = await the_room.scene(asker)
         text, client_id = data.get("text", ""), str(uuid4())
         context = views.room(scene, request.user, client_id, text=text, notice=str(refusal))
-        status, headers = status_of(refusal), headers_of(refusal)
-        return Template("chat/room.html", context=context, status_code=status, headers=headers)
+        return _refused("chat/room.html", context, refusal)
     if is_htmx(request):
-        return Template("chat/_new_message.html", context={"message": message}, status_code=200)
+        return _html(views.new_message(message))
     return _to_message(address, message)
 
 
@@ -67,10 +66,18 @@ async def edit(
     data: Form,
     limits: Limits,
 ) -> Response[Any]:
-    """Change what one has said."""
-    wanted = read_form(EditMessage, data)
-    await spend(limits, f"person:{asker.id}", "change")
-    message = await the_room.edit(asker, seq, wanted.text, wanted.revision)
+    """Change what one has said. What is refused isn't lost: the message's page has it."""
+    try:
+        wanted = read_form(EditMessage, data)
+        await spend(limits, f"person:{asker.id}", "change")
+        message = await the_room.edit(asker, seq, wanted.text, wanted.revision)
+    except ChatRefusal as refusal:
+        if is_htmx(request):
+            raise
+        closeup = await the_room.closeup(asker, seq)
+        text = data.get("text", "")
+        context = views.message(closeup, request.user, text=text, notice=str(refusal))
+        return _refused("chat/message.html", context, refusal)
     return _changed(request, address, message)
 
 
@@ -207,9 +214,17 @@ async def _say_once(room: ChatRoom, author: Person, wanted: PostMessage) -> Mess
 
 def _changed(request: NamedRequest, address: str, message: Message) -> Response[Any]:
     if is_htmx(request):
-        context = {"message": message}
-        return Template("chat/_changed_message.html", context=context, status_code=200)
+        return _html(views.changed_message(message))
     return _to_message(address, message)
+
+
+def _refused(page: str, context: views.Context, refusal: ChatRefusal) -> Template:
+    status, headers = status_of(refusal), headers_of(refusal)
+    return Template(page, context=context, status_code=status, headers=headers)
+
+
+def _html(fragment: str) -> Response[str]:
+    return Response(fragment, media_type=MediaType.HTML, status_code=200)
 
 
 def _to_message(address: str, message: Message) -> Redirect:

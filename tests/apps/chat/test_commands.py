@@ -16,7 +16,7 @@ import websockets
 
 from apps.chat.app import create_app
 from runtime import RuntimeConfig
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 EVIL: Final = "<script>alert(1)</script>"
 HTMX: Final = {"hx-request": "true"}
@@ -33,7 +33,7 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
 async def somebody(address: str, name: str) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client with a name, which may be used as a browser and as a program."""
     headers = {"accept": "text/html"}
-    async with httpx.AsyncClient(base_url=f"http://{address}", headers=headers) as client:
+    async with http_client(f"http://{address}", headers=headers) as client:
         token = (await client.post("/api/identity", json={"name": name})).json()["token"]
         client.headers["authorization"] = f"Bearer {token}"
         yield client
@@ -136,12 +136,32 @@ async def test_what_is_refused_without_javascript_isnt_lost(
 ) -> None:
     await api(ada, "PUT", f"/rooms/tea/people/{await id_of(ada, 'Bob')}/mute", {"minutes": 5})
 
-    response = await bob.post("/chat/tea/messages", data={"client_id": "c1", "text": f"but {EVIL}"})
+    response = await bob.post("/chat/tea", data={"client_id": "c1", "text": f"but {EVIL}"})
 
     assert response.status_code == 403
     assert "you are muted in this room, for 5 minutes more" in response.text
     assert "but &lt;script&gt;" in response.text
     assert EVIL not in response.text
+
+
+async def test_an_edit_that_is_refused_without_javascript_isnt_lost(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    mine, limit = "/messages/2", "at most 2,000"
+
+    async def refused(text: str, status: int, why: str) -> None:
+        response = await bob.post(f"/chat/tea{mine}/text", data={"text": text, "revision": "0"})
+        [shown] = re.findall(r"<textarea name=\"text\"[^>]*>(.*?)</textarea>", response.text)
+        assert (response.status_code, shown) == (status, text.replace("<", "&lt;"))
+        assert why in response.text
+        assert "<details open>" in response.text
+        assert 'href="/chat/tea?around=2#message-2"' in response.text, "it isn't the room's path"
+
+    await refused("long" * 501, 422, limit)
+    await bob.post(f"/chat/tea{mine}/text", data={"text": "Thanks!", "revision": "0"})
+    await refused("thank < you", 409, "in another window")
+    await bob.post(f"/chat/tea{mine}/deletion")
+    await refused("thanks again", 409, "has been deleted")
 
 
 async def test_whoever_says_too_much_is_told_when_to_go_on(ada: httpx.AsyncClient) -> None:
