@@ -136,7 +136,7 @@ class DurableObjectsPlugin(InitPlugin):
         return health
 
     def _answer_error(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        status, detail = _explain(error)
+        status, detail = _explain(error, request)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not edge.may_pass(error):
             log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         headers = dict(getattr(error, "headers", None) or {})
@@ -145,7 +145,7 @@ class DurableObjectsPlugin(InitPlugin):
         problem = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
         if not _wants_page(request):
             if isinstance(error, ValidationException):
-                problem["errors"] = _reasons(error)
+                problem["errors"] = _reasons(error, request)
             return Response(problem, status_code=status, headers=headers, media_type=edge.PROBLEM)
         if self._error_template is not None:
             return Template(
@@ -177,12 +177,12 @@ class _Tenancy:
             await self.runtime.__aexit__(*error)
 
 
-def _explain(error: Exception) -> tuple[int, str]:
+def _explain(error: Exception, request: Request[Any, Any, Any]) -> tuple[int, str]:
     """Return the HTTP status for an error, and what to tell the client."""
     # What can't be read or isn't acceptable is one case to a client. Litestar has 400, and lets
     # bytes that are no UTF-8 through as they are.
     if isinstance(error, ValidationException):
-        reasons = [f"{reason['key']}: {reason['message']}" for reason in _reasons(error)]
+        reasons = (f"{each['key']}: {each['message']}" for each in _reasons(error, request))
         return HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(reasons) or error.detail
     if isinstance(error, UnicodeError) or isinstance(error.__cause__, SerializationException):
         reason = getattr(error, "detail", error)
@@ -198,14 +198,20 @@ def _wants_page(request: Request[Any, Any, Any]) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _reasons(error: ValidationException) -> list[dict[str, str]]:
+def _reasons(error: ValidationException, request: Request[Any, Any, Any]) -> list[dict[str, str]]:
     """Return what isn't acceptable, part by part, without the libraries' own jargon."""
     details = error.extra if isinstance(error.extra, list) else []
+    parameters = request.scope["route_handler"].parsed_fn_signature.parameters
     reasons = []
     for detail in details:
         key, message = detail.get("key", "body"), detail["message"]
-        # The body is called after the handler's parameter, and a missing one is a KeyError.
-        message = "is missing" if message == repr(key) else message.removeprefix("Value error, ")
+        # The body is called after the handler's parameter, and a missing one is a KeyError. So is
+        # one that may be missing, once anything else is wrong.
+        if message == repr(key):
+            if key in parameters and parameters[key].has_default:
+                continue
+            message = "is missing"
+        message = message.removeprefix("Value error, ")
         reasons.append({"key": "body" if key == "data" else key, "message": message})
     return reasons
 

@@ -41,12 +41,15 @@ LAST: Final = datetime(3000, 1, 1, tzinfo=UTC)
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Slug = Annotated[str, Field(max_length=facts.MAX_SLUG), AfterValidator(_slug)]
 Title = Annotated[str, Field(max_length=facts.MAX_TITLE), AfterValidator(_title)]
-Cents = Annotated[int, Field(ge=0, le=facts.MAX_CENTS)]
-Count = Annotated[int, Field(ge=1, le=MAX_SEATS)]
+# Strict, or "2" and true would be numbers too.
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Cents = Annotated[Whole, Field(ge=0, le=facts.MAX_CENTS)]
+Count = Annotated[Whole, Field(ge=1, le=MAX_SEATS)]
 SeatName = Annotated[str, Field(pattern=r"^[A-Z]{1,2}[1-9][0-9]{0,2}$")]
 Code = Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,20}$")]
-PerPerson = Annotated[int, Field(ge=0, le=facts.MAX_PER_PERSON)]
-PerSecond = Annotated[int, Field(ge=0, le=facts.MAX_PER_SECOND)]
+PerPerson = Annotated[Whole, Field(ge=0, le=facts.MAX_PER_PERSON)]
+PerSecond = Annotated[Whole, Field(ge=0, le=facts.MAX_PER_SECOND)]
 
 
 class Body(BaseModel):
@@ -59,9 +62,9 @@ class NewTier(Body):
     """Rows that cost the same."""
 
     name: Annotated[str, Field(min_length=1, max_length=30)]
-    first_row: Annotated[int, Field(ge=1, le=facts.MAX_ROWS)]
+    first_row: Annotated[Whole, Field(ge=1, le=facts.MAX_ROWS)]
     """From 1, in front."""
-    last_row: Annotated[int, Field(ge=1, le=facts.MAX_ROWS)]
+    last_row: Annotated[Whole, Field(ge=1, le=facts.MAX_ROWS)]
     price: Cents
 
 
@@ -74,8 +77,8 @@ class NewEvent(Body):
     slug: Slug
     """What its address ends in."""
     title: Title
-    rows: Annotated[int, Field(ge=1, le=facts.MAX_ROWS)]
-    seats_per_row: Annotated[int, Field(ge=1, le=facts.MAX_SEATS_PER_ROW)]
+    rows: Annotated[Whole, Field(ge=1, le=facts.MAX_ROWS)]
+    seats_per_row: Annotated[Whole, Field(ge=1, le=facts.MAX_SEATS_PER_ROW)]
     price: Cents
     """Of each seat."""
     starts_at: Moment | None = None
@@ -89,7 +92,7 @@ class ChangeEvent(Body):
 
     title: Title | None = None
     starts_at: Moment | None = None
-    is_open: bool | None = None
+    is_open: Flag | None = None
     """Whether seats are sold."""
     per_person: PerPerson | None = None
     per_second: PerSecond | None = None
@@ -123,7 +126,7 @@ class Confirm(Body):
     """Pay for seats."""
 
     card: Card = Card.GOOD
-    total: Annotated[int, Field(ge=0)] | None = None
+    total: Annotated[Whole, Field(ge=0)] | None = None
     """What you believe they cost. If they cost something else, nothing is paid."""
 
 
@@ -137,8 +140,8 @@ class NewVoucher(Body):
     """Make a voucher."""
 
     code: Code
-    percent: Annotated[int, Field(ge=1, le=100)]
-    uses: Annotated[int, Field(ge=1, le=100_000)] = 1
+    percent: Annotated[Whole, Field(ge=1, le=100)]
+    uses: Annotated[Whole, Field(ge=1, le=100_000)] = 1
 
 
 class TakeOver(Body):
@@ -151,7 +154,7 @@ class TakeOver(Body):
 class Wait(Body):
     """Wait for seats together."""
 
-    seats: Annotated[int, Field(ge=1, le=20)] = 1
+    seats: Annotated[Whole, Field(ge=1, le=20)] = 1
 
 
 class PaymentAnswer(Body):

@@ -37,9 +37,10 @@ async def hold_seats(
     form = await request.form()
     best = form.get("best")
     try:
-        wanted = NewHold.model_validate(
-            {"best": best} if best else {"seats": form.getall("seat", [])}
-        )
+        if best:
+            wanted = NewHold.model_validate_strings({"best": best})
+        else:
+            wanted = NewHold.model_validate({"seats": form.getall("seat", [])})
         names = tuple(wanted.seats or ())
         await events.get_by_name(event_slug).hold(person(request), names, wanted.best or 0)
     except (ValidationError, Refusal) as refusal:
@@ -123,8 +124,8 @@ async def confirm_hold(
     form = await request.form()
     total = form.get("total")
     try:
-        wanted = Confirm.model_validate(
-            {"card": form.get("card", Card.GOOD), "total": total or None}
+        wanted = Confirm.model_validate_strings(
+            {"card": form.get("card", Card.GOOD)} | ({"total": total} if total else {})
         )
         key = str(form.get("key", ""))[:255]
         event = events.get_by_name(event_slug)
@@ -143,7 +144,7 @@ async def wait_for_seats(
     """Wait for seats that become free."""
     form = await request.form()
     try:
-        wanted = Wait.model_validate({"seats": form.get("seats") or 1})
+        wanted = Wait.model_validate_strings({"seats": form.get("seats") or "1"})
         await events.get_by_name(event_slug).wait(person(request), wanted.seats)
     except (ValidationError, Refusal) as refusal:
         return await shown(request, event_slug, events, sections, refusal)

@@ -181,7 +181,7 @@ async def event_socket(
 
 def _file(text: str, name: str, media_type: str) -> Response[str]:
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(text, media_type=f"{media_type}; charset=utf-8", headers=headers)
+    return Response(text, media_type=media_type, headers=headers)
 
 
 HANDLERS = [

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from apps.booking import views
 from apps.booking.domain.refusals import Refusal
-from apps.booking.events.asked import ChangeEvent, NewEvent, NewVoucher
+from apps.booking.events.asked import ChangeEvent, NewEvent, NewTier, NewVoucher
 from apps.booking.routes.forms import FORM, HERE, sentence, status
 from apps.booking.routes.given import Customers, Events, Slug, person
 from apps.booking.routes.making import changes_of, new_house, open_event
@@ -65,7 +65,7 @@ async def change_prices(request: NamedRequest, event_slug: Slug, events: Events)
         if name
     ]
     try:
-        wanted = ChangeEvent.model_validate({"tiers": tiers})
+        wanted = ChangeEvent(tiers=list(map(NewTier.model_validate_strings, tiers)))
         await event.change(person(request), changes_of(wanted))
     except (ValidationError, Refusal) as refusal:
         return await _books(request, event, refusal)

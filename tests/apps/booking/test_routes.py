@@ -101,6 +101,9 @@ async def test_bad_input_gets_a_precise_answer_and_changes_nothing(
     assert await refused(bob, "POST", f"{path}/confirm") == 403
     assert await refused(ada, "POST", f"{path}/confirm", {"total": 1}) == 409
     assert await refused(ada, "POST", f"{path}/confirm", {"card": "stolen"}) == 422
+    too_long = {"idempotency-key": "k" * 256}
+    why = (await ada.post(f"{path}/confirm", headers=too_long)).json()["errors"]
+    assert [each["key"] for each in why] == ["idempotency_key"]
     assert await refused(bob, "POST", f"{path}/extend") == 403
     assert await refused(bob, "DELETE", path) == 403
     assert await refused(bob, "POST", holds, {"seats": ["A1"]}) == 409
@@ -111,6 +114,8 @@ async def test_bad_input_gets_a_precise_answer_and_changes_nothing(
         {"best": 0},
         {"best": 51},
         {"best": "x"},
+        {"best": "2"},
+        {"best": True},
         {},
         {"seats": []},
         [],
@@ -120,7 +125,7 @@ async def test_bad_input_gets_a_precise_answer_and_changes_nothing(
     assert await refused(bob, "POST", holds, {"best": 1, "seats": ["A2"]}) == 422
     assert await refused(bob, "POST", "/events/nope/holds", {"best": 1}) == 404
     assert await refused(bob, "POST", "/events", GALA) == 409
-    for facts in ({"rows": 0}, {"price": -1}, {"slug": "A b"}, {"title": " "}, {"rows": 10**9}):
+    for facts in ({"rows": 0}, {"price": -1}, {"slug": "A b"}, {"title": " "}, {"rows": 10**9}, {"rows": True}):
         assert await refused(bob, "POST", "/events", GALA | {"slug": "new"} | facts) == 422
     assert await refused(bob, "PATCH", "/events/gala", {"price": 1}) == 403
     assert await refused(bob, "GET", "/events/gala/audit") == 403
@@ -181,6 +186,7 @@ async def test_the_pages_work_without_javascript(address: str, ada: httpx.AsyncC
             page = await browser.get(path)
             assert (page.status_code, page.headers["content-type"][:9]) == (200, "text/html"), path
         calendar = await browser.get(f"{order}/calendar")
+        assert calendar.headers["content-type"] == "text/calendar; charset=utf-8"
         assert (calendar.text[:15], "A1\\, A2" in calendar.text) == ("BEGIN:VCALENDAR", True)
         assert (await browser.get("/booking/gala/admin")).status_code == 403
         assert (await browser.get("/booking/nope")).status_code == 404
