@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import httpx
 import uvicorn
 
 from runtime.uvicorn_ws import (
@@ -28,6 +29,14 @@ COMPRESSING: Final[dict[str, dict[str, Any]]] = {
     "detached": {"ws": CompressingWebSocketProtocol},
 }
 """The same, with permessage-deflate for clients that offer it."""
+
+
+def http_client(address: str | httpx.URL, **options: Any) -> httpx.AsyncClient:
+    """Return a client of a server on this machine.
+
+    It reads no certificates: that takes longer than most of what is asked.
+    """
+    return httpx.AsyncClient(base_url=address, verify=False, **options)
 
 
 @asynccontextmanager

@@ -15,14 +15,14 @@ from apps.chat.app import create_app
 from apps.pages import render
 from runtime import RuntimeConfig
 from runtime.health import Health
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the site, with a token."""
     app = create_app(RuntimeConfig(data=tmp_path))
-    async with serving(app) as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+    async with serving(app) as address, http_client(f"http://{address}") as client:
         token = (await client.post("/api/identity", json={"name": "Ada"})).json()["token"]
         client.headers["authorization"] = f"Bearer {token}"
         yield client

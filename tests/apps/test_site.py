@@ -13,7 +13,7 @@ from apps.chat.app import APP
 from apps.site import create_app
 from apps.web import create_site
 from runtime import RuntimeConfig
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody without a name, on the whole site."""
     async with (
         serving(create_app(RuntimeConfig(data=tmp_path))) as address,
-        httpx.AsyncClient(base_url=f"http://{address}") as client,
+        http_client(f"http://{address}") as client,
     ):
         yield client
 

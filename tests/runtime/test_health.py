@@ -21,7 +21,7 @@ from runtime.litestar import DurableObjectsPlugin
 from runtime.syncer import Syncer
 from runtime.testing import HandshakeRefused, TestRuntime
 from tests.runtime.disk import turns
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 pytestmark = pytest.mark.usefixtures("debug_mode")
 
@@ -310,7 +310,7 @@ async def web(tmp_path: Path) -> Any:
     runtime = Runtime(RuntimeConfig(data=tmp_path), bindings={"notes": Note})
     plugin = DurableObjectsPlugin(runtime, health_path="/up")
     app = Litestar([write], plugins=[plugin], logging_config=None)
-    async with serving(app) as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+    async with serving(app) as address, http_client(f"http://{address}") as client:
         yield client
 
 

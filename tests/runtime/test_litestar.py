@@ -29,7 +29,7 @@ from runtime import (
 from runtime import WebSocket as ObjectWebSocket
 from runtime.edge import MAX_BUFFERED_BYTES
 from runtime.litestar import DurableObjectsPlugin, forward
-from tests.servers import TRANSPORTS, serving
+from tests.servers import TRANSPORTS, http_client, serving
 
 
 class Env:
@@ -128,7 +128,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of a server with halls."""
     async with (
         serving_halls(tmp_path, "detached") as address,
-        httpx.AsyncClient(base_url=f"http://{address}") as client,
+        http_client(f"http://{address}") as client,
     ):
         yield client
 

@@ -18,7 +18,7 @@ import websockets
 
 from runtime import RuntimeConfig, errors
 from runtime.reloading import Reloader
-from tests.servers import TRANSPORTS, serving
+from tests.servers import TRANSPORTS, http_client, serving
 
 OBJECTS = '''
 import asyncio
@@ -189,7 +189,7 @@ async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Serve an application inside the block, to a client of it."""
     async with (
         serving(app) as address,
-        httpx.AsyncClient(base_url=f"http://{address}", timeout=20) as http,
+        http_client(f"http://{address}", timeout=20) as http,
     ):
         yield http
 

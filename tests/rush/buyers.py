@@ -20,6 +20,7 @@ from apps.booking.domain.house import row_name
 from apps.booking.proof.watched import taken
 from apps.booking.store import holds
 from runtime.testing import TestRuntime, Violation
+from tests.servers import http_client
 from tests.simulation.sales import check_money, check_seats
 
 EVENT: Final = "gala"
@@ -93,7 +94,7 @@ class Buyer:
     """Somebody who sends again what was not answered, as it was."""
 
     def __init__(self, port: int, rush: Rush) -> None:
-        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api", timeout=20)
+        self._client = http_client(f"http://127.0.0.1:{port}/api", timeout=20)
         self._rush = rush
 
     async def come(self, name: str) -> None:

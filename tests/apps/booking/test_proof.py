@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import httpx
 import pytest
 
 from apps.booking.app import create_app
 from apps.booking.proof.course import Course, Run
 from apps.booking.routes.proof import RUNS
 from runtime import RuntimeConfig
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 
 async def run(variant: str) -> Course:
@@ -46,7 +45,7 @@ async def test_broken_events_are_found_out(variant: str, broken: str) -> None:
 async def test_a_page_runs_it_and_shows_how_far_it_is(tmp_path: Path) -> None:
     async with (
         serving(create_app(RuntimeConfig(data=tmp_path))) as address,
-        httpx.AsyncClient(base_url=f"http://{address}", headers={"accept": "text/html"}) as browser,
+        http_client(f"http://{address}", headers={"accept": "text/html"}) as browser,
     ):
         wrong = await browser.post("/booking/proof", data={"seed": "x", "variant": "sound"})
         begun = await browser.post("/booking/proof", data={"seed": "5", "variant": "sound"})

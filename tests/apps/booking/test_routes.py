@@ -14,7 +14,7 @@ import websockets
 
 from apps.booking.app import create_app
 from runtime import RuntimeConfig
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 HTML = {"accept": "text/html"}
 GALA = {"slug": "gala", "title": "Gala", "rows": 2, "seats_per_row": 4, "price": 500}
@@ -30,7 +30,7 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
 @asynccontextmanager
 async def guest(address: str, name: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API with a token."""
-    async with httpx.AsyncClient(base_url=f"http://{address}/api/booking") as client:
+    async with http_client(f"http://{address}/api/booking") as client:
         answer = await client.post(f"http://{address}/api/identity", json={"name": name})
         client.headers["authorization"] = f"Bearer {answer.json()['token']}"
         yield client
@@ -169,7 +169,7 @@ async def test_a_declined_payment_is_a_402_and_an_unknown_one_a_202(
 
 
 async def test_the_pages_work_without_javascript(address: str, ada: httpx.AsyncClient) -> None:
-    async with httpx.AsyncClient(base_url=f"http://{address}", headers=HTML) as browser:
+    async with http_client(f"http://{address}", headers=HTML) as browser:
         await browser.post("/name", data={"name": "Eve", "next": "/"})
         held = await browser.post("/booking/gala/holds", data={"seat": ["A1", "A2"]})
         assert (held.status_code, held.headers["location"]) == (303, "/booking/gala")
@@ -191,8 +191,8 @@ async def test_the_pages_work_without_javascript(address: str, ada: httpx.AsyncC
         assert (await browser.get("/booking/gala/admin")).status_code == 403
         assert (await browser.get("/booking/nope")).status_code == 404
     token = ada.headers["authorization"].removeprefix("Bearer ")
-    async with httpx.AsyncClient(
-        base_url=f"http://{address}", headers=HTML, cookies={"guest": token}
+    async with http_client(
+        f"http://{address}", headers=HTML, cookies={"guest": token}
     ) as organiser:
         table = (await organiser.get("/booking/gala/sales")).text.splitlines()
         assert (len(table), "A1 A2,1000,confirmed" in table[1]) == (2, True)
@@ -236,9 +236,7 @@ async def test_no_form_however_odd_is_our_fault(address: str, ada: httpx.AsyncCl
         ("/booking/proof", {"data": {"seed": huge}}),
     )  # fmt: skip
     cookies = {"guest": ada.headers["authorization"].removeprefix("Bearer ")}
-    async with httpx.AsyncClient(
-        base_url=f"http://{address}", headers=HTML, cookies=cookies
-    ) as browser:
+    async with http_client(f"http://{address}", headers=HTML, cookies=cookies) as browser:
         for path, form in forms:
             assert (await browser.post(path, **form)).status_code in (303, 422), (path, form)
         gone = await browser.post(f"{here}/admin/holds/{10**30}/release")

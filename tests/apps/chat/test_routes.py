@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from apps.chat.app import create_app
 from runtime import RuntimeConfig
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 HTML = {"accept": "text/html"}
 
@@ -30,14 +30,14 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
 @pytest.fixture
 async def browser(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client with cookies, as a browser has."""
-    async with httpx.AsyncClient(base_url=f"http://{address}", headers=HTML) as client:
+    async with http_client(f"http://{address}", headers=HTML) as client:
         yield client
 
 
 @pytest.fixture
 async def api(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API, with a token."""
-    async with httpx.AsyncClient(base_url=f"http://{address}/api") as client:
+    async with http_client(f"http://{address}/api") as client:
         token = (await client.post("/identity", json={"name": "Ada"})).json()["token"]
         client.headers["authorization"] = f"Bearer {token}"
         yield client

@@ -22,7 +22,7 @@ from apps.game.domain.refusals import Refused
 from apps.game.objects.match import Match
 from apps.web import App, create_site
 from runtime import RuntimeConfig
-from tests.servers import serving
+from tests.servers import http_client, serving
 
 HTML = {"accept": "text/html"}
 FIVE_MINUTES = {"initial": 300, "increment": 0}
@@ -55,7 +55,7 @@ async def people_at(address: str) -> AsyncIterator[list[httpx.AsyncClient]]:
     async with AsyncExitStack() as stack:
         clients = []
         for name in ("Ada", "Bob", "Eve"):
-            client = httpx.AsyncClient(base_url=f"http://{address}/api/game")
+            client = http_client(f"http://{address}/api/game")
             await stack.enter_async_context(client)
             answer = await client.post(f"http://{address}/api/identity", json={"name": name})
             token = answer.json()["token"]
@@ -246,7 +246,7 @@ async def test_strangers_may_watch_and_no_more(
     people: list[httpx.AsyncClient], address: str
 ) -> None:
     id = await opened(people[0], people[1])
-    async with httpx.AsyncClient(base_url=f"http://{address}/api/game") as stranger:
+    async with http_client(f"http://{address}/api/game") as stranger:
         seen = await stranger.get(f"/matches/{id}")
         refused = [
             await stranger.post("/matches", json={}),

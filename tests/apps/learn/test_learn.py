@@ -16,7 +16,7 @@ from apps.learn.objects import AT_ONCE, MOST_LINES, Learner
 from apps.learn.texts import page
 from runtime import RuntimeConfig
 from tests.conftest import StartRuntime
-from tests.servers import TRANSPORTS, serving
+from tests.servers import TRANSPORTS, http_client, serving
 from tutorials.steps import tutorials
 
 HTMX = {"hx-request": "true"}
@@ -33,7 +33,7 @@ async def ada(site: RuntimeConfig) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who has said her name, in a browser of her own."""
     async with (
         serving(create_app(site), **TRANSPORTS["detached"]) as address,
-        httpx.AsyncClient(base_url=f"http://{address}") as client,
+        http_client(f"http://{address}") as client,
     ):
         await client.post("/name", data={"name": "Ada", "next": "/learn"})
         yield client
@@ -103,7 +103,7 @@ async def test_everybody_has_objects_of_their_own(
     ada: httpx.AsyncClient, site: RuntimeConfig
 ) -> None:
     await do(ada, "5/7/pans", "boil", name="red", egg="Ada", seconds="100")
-    async with httpx.AsyncClient(base_url=ada.base_url) as bob:
+    async with http_client(ada.base_url) as bob:
         await bob.post("/name", data={"name": "Bob", "next": "/learn"})
 
         assert "→ empty" in await do(bob, "5/7/pans", "state", name="red")
