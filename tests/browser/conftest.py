@@ -8,10 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 ROOT = Path(__file__).parents[2]
@@ -75,16 +76,16 @@ class Server:
         self._process.stdout.close()
         self._process = None
 
-    async def restart(self, **settings: object) -> None:
-        """End it, and start it with other settings."""
-        self.kill()
-        await self.start(**settings)
-
     async def falls_asleep(self) -> None:
         """Return once every object has left memory: it takes its write-ahead log with it."""
         async with asyncio.timeout(20):
             while list(self._data.glob("objects/*/*-wal")):
                 await asyncio.sleep(0.05)
+
+    async def awaken(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is None:
+            await self.start()
 
     def stop(self) -> None:
         """End it, if it still runs."""
@@ -92,24 +93,60 @@ class Server:
             self.kill()
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    """A server that is running."""
-    server = Server(tmp_path / "data")
-    await server.start()
-    yield server
-    server.stop()
+# To start a browser or a server takes longer than most that is done with them. So all tests share
+# them, and a loop: each has windows of its own, and rooms, events and people.
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A Chromium without a window."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("browser")
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """A Chromium without a screen."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert path, "no Chromium: run `make test`, or install one and name it in $CHROMIUM"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """A browser without windows; those of one test are closed before the next."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest.fixture(scope="session")
+def lasting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that one test after another uses."""
+    server = Server(tmp_path_factory.mktemp("server") / "data")
+    yield server
+    server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(lasting_server: Server) -> Server:
+    """A server that is running, and may be killed."""
+    await lasting_server.awaken()
+    return lasting_server
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def no_task_is_left_behind() -> AsyncIterator[None]:
+    """Fail a test that ends while something it has started still runs."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"still running: {left}"
 
 
 @pytest.fixture(scope="session")

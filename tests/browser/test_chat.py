@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Route, expect
 
 from tests.browser.conftest import Server
 from tests.browser.windows import LOOK_AGAIN, LOOK_ELSEWHERE, enter, open_window, programs, running
-
-pytestmark = pytest.mark.browser
 
 SCHEMES: Final = ("light", "dark")
 WATCH_PEOPLE: Final = """
@@ -27,7 +25,7 @@ WATCH_PEOPLE: Final = """
 """
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def drowsy(tmp_path: Path) -> AsyncIterator[Server]:
     """A server whose rooms sleep soon."""
     async with running(tmp_path / "data", idle_seconds=0.3) as server:
@@ -72,8 +70,8 @@ async def test_two_windows_lose_and_double_nothing_when_their_room_sleeps_or_its
 async def test_whoever_was_cut_off_is_shown_what_is_new_once_and_in_order(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
-    async with programs(server) as others:
+    ada = await enter(browser, server, "Ada", "cellar")
+    async with programs(server, "cellar") as others:
         await others.say("before")
         await ada.shows("before")
         for number in range(2):
@@ -105,8 +103,8 @@ async def test_whoever_was_cut_off_is_shown_what_is_new_once_and_in_order(
 async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
-    bob = await enter(browser, server, "Bob")
+    ada = await enter(browser, server, "Ada", "attic")
+    bob = await enter(browser, server, "Bob", "attic")
     people = ada.page.locator("#people")
     await expect(people).to_contain_text("2 here")
     await ada.page.evaluate(WATCH_PEOPLE)
@@ -119,7 +117,7 @@ async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
     await expect(people).to_contain_text("\u2068Bob\u2069 (away)")
     await expect(people).to_contain_text("1 here")
     await ada.say("Are you there?")
-    await expect(bob.page).to_have_title("(1) tea · Dormouse")
+    await expect(bob.page).to_have_title("(1) attic · Dormouse")
     await bob.is_cut_off()
     await bob.has_the_network_again()
     await ada.page.get_by_role("button", name="1 here").click()
@@ -131,7 +129,7 @@ async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
             await ada.page.screenshot(path=artefacts / f"people-{width}-{scheme}.png")
     await bob.page.evaluate(LOOK_AGAIN)
     await expect(people).to_contain_text("2 here")
-    await expect(bob.page).to_have_title("tea · Dormouse")
+    await expect(bob.page).to_have_title("attic · Dormouse")
     await expect(bob.page.locator(".first-unread")).to_have_count(1)
     await expect(ada.page.locator("#read-by")).to_have_text("Read by \u2068Bob\u2069")
 
@@ -142,15 +140,15 @@ async def test_somebody_who_looks_elsewhere_is_away_and_a_reload_isnt_seen(
 async def test_what_is_typed_arrives_in_order_drafts_are_kept_and_nothing_moves(
     browser: Browser, server: Server
 ) -> None:
-    ada = await enter(browser, server, "Ada")
-    bob = await enter(browser, server, "Bob")
+    ada = await enter(browser, server, "Ada", "kitchen")
+    bob = await enter(browser, server, "Bob", "kitchen")
     may_leave = asyncio.Event()
 
     async def delay(route: Route) -> None:
         await may_leave.wait()
         await route.continue_()
 
-    await ada.page.route("**/chat/tea/messages", delay)
+    await ada.page.route("**/chat/kitchen/messages", delay)
     for text in ("one", "two", "three"):
         await ada.say(text)
     await expect(ada.outgoing.locator("p")).to_have_text(["one", "two", "three"])
@@ -186,7 +184,7 @@ async def test_the_chat_works_without_javascript(browser: Browser, server: Serve
     page = (await open_window(browser, java_script_enabled=False)).page
     await page.goto(f"{server.url}/chat")
     await page.get_by_label("Your name").fill("Ada")
-    await page.get_by_label("Open a room").fill("Tea")
+    await page.get_by_label("Open a room").fill("Hall")
     await page.get_by_role("button", name="Go").click()
 
     texts = page.locator("#messages > li > p")
@@ -212,11 +210,11 @@ async def test_the_chat_works_without_javascript(browser: Browser, server: Serve
     await page.get_by_role("searchbox").fill("corr")
     await page.get_by_role("button", name="Search").click()
     await page.locator("#results a").click()
-    await expect(page).to_have_url(f"{server.url}/chat/tea?around=1#message-1")
+    await expect(page).to_have_url(f"{server.url}/chat/hall?around=1#message-1")
     await page.get_by_role("link", name="about this room").click()
     await page.get_by_role("button", name="5 s").click()
     await expect(page.get_by_role("button", name="5 s")).to_have_attribute("aria-pressed", "true")
-    await page.get_by_role("link", name="tea").click()
+    await page.get_by_role("link", name="hall").click()
     await open_menu()
     await page.get_by_text("Delete", exact=True).click()
     await page.get_by_role("button", name="Delete for everybody").click()

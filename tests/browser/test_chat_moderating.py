@@ -6,16 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import Server
 from tests.browser.windows import Window, enter, running
 
-pytestmark = pytest.mark.browser
 
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def developed(tmp_path: Path) -> AsyncIterator[Server]:
     """A server in development."""
     async with running(tmp_path / "data", debug=True) as server:
@@ -25,10 +23,10 @@ async def developed(tmp_path: Path) -> AsyncIterator[Server]:
 async def test_a_rooms_creator_slows_mutes_removes_and_bans(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
+    ada = await enter(browser, server, "Ada", "court")
     await ada.say("My room")
     await expect(ada.messages).to_have_count(1)
-    bob = await enter(browser, server, "Bob")
+    bob = await enter(browser, server, "Bob", "court")
     await bob.say("And mine?")
     await ada.shows("My room", "And mine?")
 
@@ -38,7 +36,7 @@ async def test_a_rooms_creator_slows_mutes_removes_and_bans(
         await ada.sheet.get_by_role("button", name="Close").click()
 
     await bob.page.get_by_role("link", name="about this room").click()
-    await expect(bob.sheet.get_by_role("heading", name="About tea")).to_be_visible()
+    await expect(bob.sheet.get_by_role("heading", name="About court")).to_be_visible()
     await expect(bob.sheet.get_by_text("Send out")).to_have_count(0)
     await expect(bob.sheet.get_by_text("Slow mode")).to_have_count(0)
     await bob.page.keyboard.press("Escape")
@@ -95,8 +93,8 @@ async def test_a_rooms_creator_slows_mutes_removes_and_bans(
 async def test_private_and_direct_rooms_are_found_by_those_they_are_for(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
-    bob = await enter(browser, server, "Bob")
+    ada = await enter(browser, server, "Ada", "pond")
+    bob = await enter(browser, server, "Bob", "pond")
     await bob.say("Hello")
     await ada.shows("Hello")
     await ada.page.get_by_role("link", name="about this room").click()

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import Server
 from tests.browser.windows import AXE, OVERFLOW, VIOLATIONS, Window, enter, programs
-
-pytestmark = pytest.mark.browser
 
 SCREENS: Final = ((1280, "light"), (1280, "dark"), (390, "dark"), (320, "light"))
 
@@ -19,8 +16,8 @@ SCREENS: Final = ((1280, "light"), (1280, "dark"), (390, "dark"), (320, "light")
 async def test_people_react_edit_delete_mention_and_play(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
-    bob = await enter(browser, server, "Bob")
+    ada = await enter(browser, server, "Ada", "table")
+    bob = await enter(browser, server, "Bob", "table")
     await ada.say("Who brings the nuts?")
     await bob.say("/me raises a hand")
     await bob.say("/dice 2d6")
@@ -88,8 +85,8 @@ async def test_people_react_edit_delete_mention_and_play(
 async def test_history_comes_by_pages_keeps_its_place_and_can_be_searched(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
-    async with programs(server) as others:
+    ada = await enter(browser, server, "Ada", "library")
+    async with programs(server, "library") as others:
         await others.say(*(f"line {number} " + "and on " * (number % 9) for number in range(320)))
         await expect(ada.messages).to_have_count(300)  # the page drops the others
         await ada.page.reload()
@@ -114,7 +111,7 @@ async def test_history_comes_by_pages_keeps_its_place_and_can_be_searched(
     await ada.page.screenshot(path=artefacts / "chat-search.png")
     await ada.sheet.locator("#results a").last.click()
     await expect(ada.message("line 12 ")).to_be_in_viewport()
-    await expect(ada.page).to_have_url(f"{server.url}/chat/tea?around=13#message-13")
+    await expect(ada.page).to_have_url(f"{server.url}/chat/library?around=13#message-13")
     await ada.is_connected()
     while await ada.page.locator("#newer").inner_text():
         await ada.page.evaluate("document.querySelector('#newer').scrollIntoView()")

@@ -12,10 +12,9 @@ from typing import Any, Final
 import httpx
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.conftest import IN_BROWSER, Server
+from tests.browser.conftest import Server
 from tests.browser.windows import AXE, OVERFLOW, UNREACHABLE, VIOLATIONS, WATCH_SHIFTS
-
-pytestmark = IN_BROWSER
+from tests.servers import http_client
 
 DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: Final[dict[str, Any]] = {
@@ -69,7 +68,7 @@ class Program:
 @asynccontextmanager
 async def program(server: Server, name: str) -> AsyncIterator[Program]:
     """A program with a name."""
-    async with httpx.AsyncClient(base_url=f"{server.url}/api") as client:
+    async with http_client(f"{server.url}/api") as client:
         token = (await client.post("/identity", json={"name": name})).json()["token"]
         client.base_url = httpx.URL(f"{server.url}/api/game/matches")
         client.headers["authorization"] = f"Bearer {token}"

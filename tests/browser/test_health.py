@@ -7,15 +7,12 @@ import os
 from pathlib import Path
 from typing import Literal
 
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
 from apps.chat.app import create_app
 from runtime import RuntimeConfig
-from tests.servers import serving
-
-pytestmark = pytest.mark.browser
+from tests.servers import http_client, serving
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -44,7 +41,7 @@ async def test_it_is_readable_on_every_screen_in_both_states_and_without_scripts
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "fdatasync", refuse)
-            async with httpx.AsyncClient(base_url=f"http://{address}/api") as api:
+            async with http_client(f"http://{address}/api") as api:
                 token = (await api.post("/identity", json={"name": "Ada"})).json()["token"]
                 await api.post(
                     "/chat/rooms/tea/messages",

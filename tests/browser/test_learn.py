@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from playwright.async_api import Browser, Page, expect
 
 from apps.learn.app import create_app
@@ -14,8 +13,6 @@ from runtime.starters import Wish
 from tests.browser.windows import AXE, VIOLATIONS
 from tests.runtime.test_scaffolded_projects import served
 from tests.servers import TRANSPORTS, serving
-
-pytestmark = pytest.mark.browser
 
 
 def listen(page: Page) -> list[str]:

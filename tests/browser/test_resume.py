@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT, Server
+from tests.browser.windows import running
+from tests.servers import http_client
 
 CLIENTS = 20
 MINUTE = 60_000  # milliseconds
@@ -63,7 +65,7 @@ class Client:
 @asynccontextmanager
 async def clients(server: Server) -> AsyncIterator[list[Client]]:
     """Give some programs that have names."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as api:
+    async with http_client(server.url, timeout=PATIENCE) as api:
         found = []
         for number in range(CLIENTS):
             answer = await api.post("/api/identity", json={"name": f"Guest {number}"})
@@ -95,13 +97,11 @@ async def has_logged(server: Server, words: str, times: int) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def developed(tmp_path: Path) -> AsyncIterator[Server]:
     """A server that takes over changed source files, and whose rooms sleep soon."""
-    server = Server(tmp_path / "data")
-    await server.start("--reload", idle_seconds=0.5)
-    yield server
-    server.stop()
+    async with running(tmp_path / "data", "--reload", idle_seconds=0.5) as server:
+        yield server
 
 
 async def test_every_screen_shows_every_message_once_and_in_order(

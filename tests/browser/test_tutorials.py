@@ -26,8 +26,6 @@ from tests.servers import TRANSPORTS, serving
 from tests.tutorials.printed import check_printed
 from tutorials.steps import Command, Step, Tutorial, tutorials
 
-pytestmark = pytest.mark.browser
-
 ROOT: Final = Path(__file__).parents[2]
 ADDRESS: Final = "127.0.0.1:8000"
 SERVE, TEST = "make try", "make try-test"

@@ -12,6 +12,7 @@ import httpx
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import ROOT, Server
+from tests.servers import http_client
 
 UNREACHABLE: Final = (
     "ERR_CONNECTION_REFUSED",
@@ -136,7 +137,7 @@ async def enter(
 ) -> Window:
     """Open a window of somebody with that name, in that room."""
     window = await open_window(browser, **options)
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with http_client(server.url) as client:
         token = await _token(client, name)
     await window.page.context.add_cookies([{"name": "guest", "value": token, "url": server.url}])
     await window.enter(f"{server.url}/chat/{quote(room)}")
@@ -144,18 +145,20 @@ async def enter(
 
 
 @asynccontextmanager
-async def running(data: Path, **settings: object) -> AsyncIterator[Server]:
+async def running(data: Path, *arguments: str, **settings: object) -> AsyncIterator[Server]:
     """Run a server with settings of its own."""
     server = Server(data)
-    await server.start(**settings)
-    yield server
-    server.stop()
+    await server.start(*arguments, **settings)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @asynccontextmanager
 async def programs(server: Server, room: str = "tea") -> AsyncIterator[Programs]:
     """Give programs that speak in a room."""
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with http_client(server.url) as client:
         yield Programs(client, f"/api/chat/rooms/{room}/messages")
 
 
