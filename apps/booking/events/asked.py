@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from apps.booking.domain import house as facts
 from apps.booking.domain.hold import MAX_SEATS
@@ -28,6 +37,22 @@ def _title(text: str) -> str:
     return title
 
 
+# Litestar has pydantic take "2" and true for numbers, whatever a field says of being strict. A form
+# is text, of which `model_validate_strings` makes numbers.
+
+
+def _whole(value: object, info: ValidationInfo) -> object:
+    if info.mode == "python" and type(value) is not int:
+        raise ValueError("this has to be a whole number")
+    return value
+
+
+def _flag(value: object, info: ValidationInfo) -> object:
+    if info.mode == "python" and type(value) is not bool:
+        raise ValueError("this has to be true or false")
+    return value
+
+
 def _moment(moment: datetime) -> datetime:
     if not FIRST <= moment < LAST:
         raise ValueError(f"an event begins between {FIRST.year} and {LAST.year}")
@@ -41,9 +66,8 @@ LAST: Final = datetime(3000, 1, 1, tzinfo=UTC)
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Slug = Annotated[str, Field(max_length=facts.MAX_SLUG), AfterValidator(_slug)]
 Title = Annotated[str, Field(max_length=facts.MAX_TITLE), AfterValidator(_title)]
-# Strict, or "2" and true would be numbers too.
-Whole = Annotated[int, Field(strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Cents = Annotated[Whole, Field(ge=0, le=facts.MAX_CENTS)]
 Count = Annotated[Whole, Field(ge=1, le=MAX_SEATS)]
 SeatName = Annotated[str, Field(pattern=r"^[A-Z]{1,2}[1-9][0-9]{0,2}$")]
