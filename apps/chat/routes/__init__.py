@@ -54,9 +54,7 @@ router = Router(
         people_api.read_audit,
     ],
     dependencies={
-        "address": Provide(edge.provide_address),
-        "the_room": Provide(edge.provide_the_room),
-        "the_runtime": Provide(edge.provide_runtime),
+        "visit": Provide(edge.provide_visit),
         "asker": Provide(edge.provide_asker),
     },
     exception_handlers={ChatRefusal: edge.answer_refusal},

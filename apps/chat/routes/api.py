@@ -22,7 +22,6 @@ from apps.chat.events import (
 )
 from apps.chat.objects import THE_ONE
 from apps.chat.routes.edge import (
-    Address,
     Asker,
     Directory,
     Inboxes,
@@ -30,7 +29,7 @@ from apps.chat.routes.edge import (
     Number,
     Rooms,
     Seq,
-    TheRoom,
+    TheVisit,
     spend,
 )
 from apps.chat.routes.pages import exported
@@ -84,9 +83,9 @@ async def list_unread(asker: Asker, inboxes: Inboxes) -> list[Unread]:
 
 
 @get(ROOM, **API)
-async def read_room(the_room: TheRoom, asker: Asker) -> RoomShown:
+async def read_room(visit: TheVisit) -> RoomShown:
     """See who is there, what is pinned, and what holds for you."""
-    scene = await the_room.scene(asker)
+    scene = await visit.room.scene(visit.asker)
     return RoomShown(
         room=scene.room,
         title=scene.title,
@@ -102,110 +101,82 @@ async def read_room(the_room: TheRoom, asker: Asker) -> RoomShown:
 
 
 @put(f"{ROOM}/read", status_code=204, **API)
-async def read_messages(the_room: TheRoom, asker: Asker, data: JSONBody[ReadUpTo]) -> None:
+async def read_messages(visit: TheVisit, data: JSONBody[ReadUpTo]) -> None:
     """Say how far you have read. Less than before changes nothing."""
-    await the_room.note_reading(asker, data.seq)
+    await visit.room.note_reading(visit.asker, data.seq)
 
 
 @get(f"{ROOM}/export", **API)
-async def export_room(the_room: TheRoom, address: Address, asker: Asker, limits: Limits) -> Stream:
+async def export_room(visit: TheVisit) -> Stream:
     """Get everything that was said, however much it is."""
-    return await exported(the_room, address, asker, limits)
+    return await exported(visit)
 
 
 # Messages.
 
 
 @post(f"{ROOM}/messages", **API)
-async def post_message(
-    the_room: TheRoom, asker: Asker, data: JSONBody[PostMessage], limits: Limits
-) -> MessagePosted:
+async def post_message(visit: TheVisit, data: JSONBody[PostMessage]) -> MessagePosted:
     """Say something. The same `client_id` and text again return the message that is there."""
-    await spend(limits, f"person:{asker.id}", "say")
-    return MessagePosted.of(await the_room.post(asker, data.client_id, data.text))
+    await visit.spend("say")
+    return MessagePosted.of(await visit.room.post(visit.asker, data.client_id, data.text))
 
 
 @get(f"{ROOM}/messages", **API)
 async def list_messages(
-    the_room: TheRoom,
-    asker: Asker,
-    after: Number = None,
-    before: Number = None,
-    limit: Limit = domain.PAGE,
+    visit: TheVisit, after: Number = None, before: Number = None, limit: Limit = domain.PAGE
 ) -> list[MessagePosted]:
     """Read messages, oldest first: those after a number, or the last ones (before a number)."""
     if after is not None and before is not None:
         raise ClientException("give either after or before, not both", status_code=422)
-    messages = await the_room.history(asker, before=before, after=after, limit=limit)
+    messages = await visit.room.history(visit.asker, before=before, after=after, limit=limit)
     return [MessagePosted.of(message) for message in messages]
 
 
 @get(f"{ROOM}/search", **API)
-async def search_messages(
-    the_room: TheRoom, asker: Asker, limits: Limits, words: Words
-) -> list[MessagePosted]:
+async def search_messages(visit: TheVisit, words: Words) -> list[MessagePosted]:
     """Find the newest messages in which all words are; of the last, its beginning does."""
-    await spend(limits, f"person:{asker.id}", "look")
-    return [MessagePosted.of(message) for message in await the_room.search(asker, words)]
+    await visit.spend("look")
+    return [MessagePosted.of(message) for message in await visit.room.search(visit.asker, words)]
 
 
 @patch(MESSAGE, **API)
-async def edit_message(
-    the_room: TheRoom,
-    asker: Asker,
-    seq: Seq,
-    data: JSONBody[EditMessage],
-    limits: Limits,
-) -> MessagePosted:
+async def edit_message(visit: TheVisit, seq: Seq, data: JSONBody[EditMessage]) -> MessagePosted:
     """Change what you have said."""
-    await spend(limits, f"person:{asker.id}", "change")
-    return MessagePosted.of(await the_room.edit(asker, seq, data.text, data.revision))
+    await visit.spend("change")
+    return MessagePosted.of(await visit.room.edit(visit.asker, seq, data.text, data.revision))
 
 
 @delete(MESSAGE, status_code=200, **API)
-async def delete_message(
-    the_room: TheRoom, asker: Asker, seq: Seq, limits: Limits
-) -> MessagePosted:
+async def delete_message(visit: TheVisit, seq: Seq) -> MessagePosted:
     """Delete what you have said; as the room's creator, what anybody has. Its place stays."""
-    await spend(limits, f"person:{asker.id}", "change")
-    return MessagePosted.of(await the_room.delete(asker, seq))
+    await visit.spend("change")
+    return MessagePosted.of(await visit.room.delete(visit.asker, seq))
 
 
 @put(f"{MESSAGE}/reactions/{{kind:str}}", **API)
-async def add_reaction(
-    the_room: TheRoom,
-    asker: Asker,
-    seq: Seq,
-    kind: FromPath[ReactionKind],
-    limits: Limits,
-) -> MessagePosted:
+async def add_reaction(visit: TheVisit, seq: Seq, kind: FromPath[ReactionKind]) -> MessagePosted:
     """React to a message."""
-    await spend(limits, f"person:{asker.id}", "change")
-    return MessagePosted.of(await the_room.react(asker, seq, kind, is_on=True))
+    await visit.spend("change")
+    return MessagePosted.of(await visit.room.react(visit.asker, seq, kind, is_on=True))
 
 
 @delete(f"{MESSAGE}/reactions/{{kind:str}}", status_code=200, **API)
-async def remove_reaction(
-    the_room: TheRoom,
-    asker: Asker,
-    seq: Seq,
-    kind: FromPath[ReactionKind],
-    limits: Limits,
-) -> MessagePosted:
+async def remove_reaction(visit: TheVisit, seq: Seq, kind: FromPath[ReactionKind]) -> MessagePosted:
     """React to a message no longer."""
-    await spend(limits, f"person:{asker.id}", "change")
-    return MessagePosted.of(await the_room.react(asker, seq, kind, is_on=False))
+    await visit.spend("change")
+    return MessagePosted.of(await visit.room.react(visit.asker, seq, kind, is_on=False))
 
 
 @put(f"{MESSAGE}/pin", **API)
-async def pin_message(the_room: TheRoom, asker: Asker, seq: Seq, limits: Limits) -> MessagePosted:
+async def pin_message(visit: TheVisit, seq: Seq) -> MessagePosted:
     """Pin a message: in a direct room you can, in any other one its creator."""
-    await spend(limits, f"person:{asker.id}", "change")
-    return MessagePosted.of(await the_room.pin(asker, seq, is_on=True))
+    await visit.spend("change")
+    return MessagePosted.of(await visit.room.pin(visit.asker, seq, is_on=True))
 
 
 @delete(f"{MESSAGE}/pin", status_code=200, **API)
-async def unpin_message(the_room: TheRoom, asker: Asker, seq: Seq, limits: Limits) -> MessagePosted:
+async def unpin_message(visit: TheVisit, seq: Seq) -> MessagePosted:
     """Unpin a message."""
-    await spend(limits, f"person:{asker.id}", "change")
-    return MessagePosted.of(await the_room.pin(asker, seq, is_on=False))
+    await visit.spend("change")
+    return MessagePosted.of(await visit.room.pin(visit.asker, seq, is_on=False))

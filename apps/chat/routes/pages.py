@@ -13,20 +13,18 @@ from litestar.response import Redirect, Response, Stream, Template
 from pydantic import ValidationError
 
 from apps.chat import domain, views
-from apps.chat.domain import BadRoomName, Person, Unacceptable
+from apps.chat.domain import BadRoomName, Unacceptable
 from apps.chat.events import MessagePosted, OpenPrivate
-from apps.chat.objects import THE_ONE, ChatRoom, RateLimiter, RoomDirectory, UserInbox
+from apps.chat.objects import THE_ONE, RoomDirectory, UserInbox
 from apps.chat.routes.edge import (
-    Address,
     Asker,
     Directory,
     Inboxes,
     Limits,
     Number,
     Rooms,
-    TheRoom,
-    TheRuntime,
-    person_of,
+    TheVisit,
+    Visit,
     read_form,
     spend,
 )
@@ -83,9 +81,7 @@ async def open_private(
 @get("/chat/{room:str}", include_in_schema=False)
 async def show_room(
     request: GuestRequest,
-    the_room: TheRoom,
-    limits: Limits,
-    the_runtime: TheRuntime,
+    visit: TheVisit,
     before: Number = None,
     after: Number = None,
     around: Number = None,
@@ -98,73 +94,69 @@ async def show_room(
     """
     if request.user is None:
         return ask_name(request)
-    guest, asker = request.user, person_of(request)
+    guest = request.user
     if message is not None:
-        closeup = await the_room.closeup(asker, message)
+        closeup = await visit.room.closeup(visit.asker, message)
         page = "chat/_actions.html" if is_htmx(request) else "chat/message.html"
         return Template(page, context=views.message(closeup, guest), headers=VARIES)
     if words is not None:
         if words:
-            await spend(limits, f"person:{guest.id}", "look")
-        return await _found(request, the_room, guest, asker, words)
-    scene = await the_room.scene(asker, before=before, after=after, around=around)
+            await visit.spend("look")
+        return await _found(request, visit, guest, words)
+    scene = await visit.room.scene(visit.asker, before=before, after=after, around=around)
     if (before is not None or after is not None) and is_htmx(request):
         return Template("chat/_older.html", context=views.older(scene, guest), headers=VARIES)
-    has_strip = the_runtime.config.debug and scene.me.is_creator
+    has_strip = visit.runtime.config.debug and scene.me.is_creator
     context = views.room(scene, guest, client_id=str(uuid4()), has_strip=has_strip)
     return Template("chat/room.html", context=context, headers=VARIES)
 
 
 @get("/chat/{room:str}/about", include_in_schema=False)
-async def show_about(request: GuestRequest, the_room: TheRoom) -> Template:
+async def show_about(request: GuestRequest, visit: TheVisit) -> Template:
     """Show who is known in a room, and what may be done there."""
     if request.user is None:
         return ask_name(request)
-    about = await the_room.about(person_of(request))
+    about = await visit.room.about(visit.asker)
     return Template("chat/about.html", context=views.about(about, request.user))
 
 
 @get("/chat/{room:str}/export", guards=[needs_guest], include_in_schema=False)
-async def export(the_room: TheRoom, address: Address, asker: Asker, limits: Limits) -> Stream:
+async def export(visit: TheVisit) -> Stream:
     """Hand out everything that was said in a room as a JSON file."""
-    return await exported(the_room, address, asker, limits)
+    return await exported(visit)
 
 
-async def exported(
-    room: ChatRoom, address: str, asker: Person, limits: DurableObjectNamespace[RateLimiter]
-) -> Stream:
+async def exported(visit: Visit) -> Stream:
     """Return all messages of a room as JSON; a page of them is in memory at a time."""
-    await spend(limits, f"person:{asker.id}", "look")
-    first = await room.history(asker, after=0, limit=EXPORTED_AT_ONCE)
+    await visit.spend("look")
+    first = await visit.room.history(visit.asker, after=0, limit=EXPORTED_AT_ONCE)
+    name = f"{quote(visit.address)}.json"
     return Stream(
-        _lines(room, address, asker, first),
+        _lines(visit, first),
         media_type="application/json",
-        headers={"content-disposition": f"attachment; filename*=UTF-8''{quote(address)}.json"},
+        headers={"content-disposition": f"attachment; filename*=UTF-8''{name}"},
     )
 
 
-async def _lines(
-    room: ChatRoom, address: str, asker: Person, page: list[domain.Message]
-) -> AsyncIterator[str]:
-    yield f'{{"room": {json.dumps(address)}, "messages": ['
+async def _lines(visit: Visit, page: list[domain.Message]) -> AsyncIterator[str]:
+    yield f'{{"room": {json.dumps(visit.address)}, "messages": ['
     separator = "\n"
     while page:
         for message in page:
             yield separator + MessagePosted.of(message).model_dump_json()
             separator = ",\n"
-        page = await room.history(asker, after=page[-1].seq, limit=EXPORTED_AT_ONCE)
+        after = page[-1].seq
+        page = await visit.room.history(visit.asker, after=after, limit=EXPORTED_AT_ONCE)
     yield "\n]}\n"
 
 
-async def _found(
-    request: GuestRequest, room: ChatRoom, guest: Guest, asker: Person, words: str
-) -> Template:
+async def _found(request: GuestRequest, visit: Visit, guest: Guest, words: str) -> Template:
     page = "chat/_results.html" if is_htmx(request) else "chat/search.html"
-    scene = await room.scene(asker)
+    scene = await visit.room.scene(visit.asker)
     error, found = "", list[domain.Message]()
     if words:  # without any, it is the form that was asked for
         try:
-            found = await room.search(asker, words)
+            found = await visit.room.search(visit.asker, words)
         except Unacceptable as refusal:
             error = str(refusal)
     context = views.search(scene, guest, words, found, error)
