@@ -12,22 +12,48 @@ from apps.chat.domain import Listing, Person, RoomKind, Unread
 from apps.chat.objects.directory import THE_ONE
 from apps.chat.objects.reading import Reading
 from apps.chat.store.rows import moment
+from runtime import WebSocket
 from runtime.patterns.outbox import Letter
 
 TO_THE_DIRECTORY = "directory"
 """Whom a letter is for, if not for the inbox of the person with this id."""
 AT_ONCE = 100  # inboxes that are told at a time
+CROWD = 100  # windows; with more of them, who comes and goes is news like the rest
 
 
 class News(Reading):
     """The side of a room that others hear from."""
 
+    _shown = ""  # who was here when a crowd was told last; after a while asleep, it is told again
+
+    def _people(self) -> str:
+        """Return the push for a new window; in a crowd, what it was told last: more comes soon."""
+        return (self._is_crowd() and self._shown) or views.people(self._visitors())
+
+    async def _show_people(self, newcomer: WebSocket | None = None) -> None:
+        """Show who is here to all windows, except one that has just been told.
+
+        At once; to a crowd with the news, as a thousand windows that hear of each other one by one
+        would be a million pushes.
+        """
+        if self._is_crowd():
+            await self._tell_later()
+        else:
+            exclude = [] if newcomer is None else [newcomer]
+            self.ctx.broadcast(views.people(self._visitors()), exclude=exclude)
+
     async def _tell_presence_later(self) -> None:
-        """The same, for who comes and goes: nobody hears it of a room where nobody has spoken."""
+        """The same for the directory, which isn't told of a room where nobody has spoken."""
         if store.room.room(self._sql) is not None:
             await self._tell_later()
 
+    def _is_crowd(self) -> bool:
+        return len(self.ctx.get_web_sockets()) > CROWD
+
     async def _tell_news(self) -> None:
+        if self._is_crowd() and (people := views.people(self._visitors())) != self._shown:
+            self._shown = people
+            self.ctx.broadcast(people)
         if store.reading.take_reading(self._sql):
             self.ctx.broadcast(views.readers(store.reading.readers(self._sql)))
         seq, now = store.last_seq(self._sql), store.now(self._sql)
@@ -40,9 +66,9 @@ class News(Reading):
             await self._outbox.send(person.id, news | {"mentions": each.mentions, "at": at})
         if len(waiting) == AT_ONCE:
             await self._tell_later()
-        people = len(self._visitors())
-        if self._kind is RoomKind.OPEN and store.room.take_news(self._sql, people, seq):
-            news = {"people": people, "messages": seq, "at": at}
+        count = len(self._visitors())
+        if self._kind is RoomKind.OPEN and store.room.take_news(self._sql, count, seq):
+            news = {"people": count, "messages": seq, "at": at}
             await self._outbox.send(TO_THE_DIRECTORY, news)
 
     async def _deliver(self, letter: Letter) -> None:

@@ -53,10 +53,9 @@ class ChatRoom(Moderating, News):
             store.members.meet(self._sql, person, store.last_seq(self._sql))
         if (since := request.query.get("since")) is not None:
             self._catch_up(ws, since)
-        people = views.people(self._visitors())
-        ws.send(people)  # which also says that they are in
+        ws.send(self._people())  # which also says that they are in
         if is_news:
-            self.ctx.broadcast(people, exclude=[ws])
+            await self._show_people(newcomer=ws)
             await self._tell_presence_later()
         return Response.switching_protocols()
 
@@ -72,7 +71,7 @@ class ChatRoom(Moderating, News):
     ) -> None:
         """Note that a window is gone. The others see it later, unless its person comes back."""
         if await self._presence.leave(ws):
-            self._show_people()
+            await self._show_people()
             await self._tell_presence_later()
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
@@ -82,7 +81,7 @@ class ChatRoom(Moderating, News):
         elif invocation.name == COMPACT:
             await self._archive()
         elif await self._presence.alarm(invocation):
-            self._show_people()
+            await self._show_people()
             await self._tell_presence_later()
         else:
             await self._outbox.alarm(invocation)
@@ -132,7 +131,7 @@ class ChatRoom(Moderating, News):
         person = Person(*ws.deserialize_attachment()["person"])
         if message in ("here", "away"):
             if self._presence.set_away(ws, message == "away"):
-                self._show_people()
+                await self._show_people()
         elif message == "typing":
             self._show_typing(person)
         elif isinstance(message, str) and (read := _READ.fullmatch(message)):
@@ -166,6 +165,3 @@ class ChatRoom(Moderating, News):
             domain.check_may_act(self._enter(person))
             own = self.ctx.get_web_sockets(person.id)
             self.ctx.broadcast(views.typing(person), exclude=own)
-
-    def _show_people(self) -> None:
-        self.ctx.broadcast(views.people(self._visitors()))

@@ -11,7 +11,8 @@ import pytest
 
 from apps.chat import store
 from apps.chat.domain import MAX_TEXT, PAGE, Person, Visitor
-from apps.chat.objects import ChatRoom
+from apps.chat.objects import ChatRoom, news
+from apps.chat.objects.base import NEWS_AFTER
 from runtime.testing import HandshakeRefused, TestRuntime
 from tests.apps.chat.windows import ADA, BINDINGS, BOB, enter, pushes
 from tests.conftest import StartRuntime
@@ -267,6 +268,29 @@ async def test_whoever_looks_away_is_shown_so_until_they_look_again(
     assert "away" not in here
     assert "2 here" in here
     assert bob.closed is None
+
+
+async def test_a_crowd_hears_now_and_then_who_comes_and_goes(
+    runtime: TestRuntime[Any], room: ChatRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "CROWD", 2)
+    people = [Person(f"{number}", f"Guest {number}") for number in range(6)]
+    first, *_, last = [await enter(runtime, room, person) for person in people]
+    greeting = pushes(last, "6 here")
+    at_once = pushes(first, "")
+
+    await last.send("away")
+    meanwhile = pushes(first, "")
+    await runtime.clock.advance(NEWS_AFTER.total_seconds())
+
+    assert len(greeting) == 1
+    assert ["2 here" in push for push in at_once] == [False, True]
+    assert meanwhile == []
+    assert ["5 here" in push for push in pushes(first, "")] == [True]
+    assert ["5 here" in push for push in pushes(last, "")] == [True]
+    late = await enter(runtime, room, Person("late", "Late"))
+    await runtime.clock.advance(NEWS_AFTER.total_seconds())
+    assert "6 here" in pushes(late, "")[-1]
 
 
 async def test_a_window_that_comes_back_unseen_is_away_at_once(
