@@ -194,8 +194,9 @@ def _must_be_on(match: Match[Any, Any]) -> None:
 
 
 def _play(match: Match[Any, Any], seat: int, command: Play, now: float) -> Events:
-    if any(_is_same(turn.ply, turn.move, turn.seat, command, seat) for turn in match.turns):
-        return ()  # sent again, because the answer was lost
+    sent = (seat, command.ply, command.move)
+    if any((turn.seat, turn.named, turn.move) == sent for turn in match.turns):
+        return ()  # again, because the answer was lost
     _must_be_on(match)
     if not _is_on_time(match, seat, command.ply):
         what = "is taken" if command.ply < match.ply else "hasn't come"
@@ -209,16 +210,13 @@ def _play(match: Match[Any, Any], seat: int, command: Play, now: float) -> Event
     lag = match.clocks.lag_of(seat, now, command.took)
     if not match.is_free(seat) and match.clocks.is_late(seat, now, lag):
         return (out_of_time(match, seat, now),)  # it was waited for only as it might have been lag
-    moved: Moved[Any] = Moved(now, seat, command.move, caused, lag)
+    named = None if command.ply == match.ply else command.ply
+    moved: Moved[Any] = Moved(now, seat, command.move, caused, lag, named)
     after = evolve(match, moved)
     outcome = match.rules.outcome(after.position)
     if outcome is None:
         return (moved,)
     return moved, Ended(now, outcome.winner, "rules", outcome.reason)
-
-
-def _is_same(ply: int, move: str, mover: int, command: Play, seat: int) -> bool:
-    return mover == seat and ply == command.ply and move == command.move
 
 
 def _is_on_time(match: Match[Any, Any], seat: int, ply: int) -> bool:

@@ -58,6 +58,8 @@ class Turn(Generic[E]):
 
     ply: int
     """What the match's was before."""
+    named: int
+    """What the move named, which is less if the other has moved meanwhile."""
     seat: int
     move: str
     """As it was sent. Only its player may know it."""
@@ -104,6 +106,8 @@ class Moved(Generic[E]):
     move: str
     events: tuple[E, ...]
     lag: float = 0.0
+    named: int | None = None
+    """The ply that it named, if the other has moved meanwhile: both may, in some games."""
     kind: Literal["moved"] = "moved"
 
 
@@ -330,7 +334,10 @@ def _moved(match: Match[Any, Any], event: Moved[Any]) -> Match[Any, Any]:
     rules, seat = match.rules, event.seat
     is_free = match.is_free(seat)
     clocks = match.clocks.moved(seat, event.at, event.lag, match.control, free=is_free)
-    turn = Turn(match.ply, seat, event.move, event.events, event.at, clocks.left[seat], event.lag)
+    named = match.ply if event.named is None else event.named
+    turn = Turn(
+        match.ply, named, seat, event.move, event.events, event.at, clocks.left[seat], event.lag
+    )
     position = reduce(rules.evolve, event.events, match.position)
     match = replace(match, position=position, clocks=clocks, turns=(*match.turns, turn))
     return _wound(replace(match, offer=None, declined=frozenset()), event.at)

@@ -256,7 +256,7 @@ def _turns(match: Match[Any, Any], seat: int | None) -> tuple[TurnView, ...]:
     afters = accumulate(len(turn.events) for turn in match.turns)
     return tuple(
         TurnView(
-            turn.ply,
+            turn.named,
             after,
             turn.seat,
             _notation(match, [_seen_event(match, event, seat) for event in turn.events]),

@@ -324,6 +324,8 @@ async def test_both_may_place_their_fleets_at_once(table: Table) -> None:
     view = await table.look()
     assert (view.ply, view.to_move) == (2, (0,))
     assert (await table.refused(table.match.move("bob", 0, FLEET.swapcase()))).rule == "wrong-ply"
+    for who in ("ada", "bob"):  # of whom the second has named what was the first one's ply
+        assert (await table.match.move(who, 0, FLEET)).ply == 2
 
 
 async def test_resigning_and_calling_off(table: Table) -> None:
