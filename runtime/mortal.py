@@ -96,7 +96,7 @@ class MortalRuntime(Runtime[EnvT]):
         except BaseException:
             self._clean_up()
             raise
-        self._timers = VirtualTimers(asyncio.get_running_loop(), self.clock)
+        self._timers = VirtualTimers(asyncio.get_running_loop())
         self._timers.install()
         self._threads = Threads(asyncio.get_running_loop())
         self._threads.install()

@@ -2,8 +2,9 @@
 
 ``asyncio.sleep``, ``asyncio.timeout`` and whatever else asks the loop for a timer do so through
 ``call_later``, ``call_at`` and ``time``. While a `VirtualTimers` is installed, these three ask
-the clock if it is an object's code that calls them, and the machine if it is anybody else's. So a
-test that moves the clock moves an object's own timers with its alarms and time limits, in order.
+the object's clock if it is an object's code that calls them, and the machine if it is anybody
+else's. So a test that moves the clock moves an object's own timers with its alarms and time limits,
+in order. Of two runtimes on one loop each has its own.
 """
 
 from __future__ import annotations
@@ -20,21 +21,19 @@ _NAMES: Final = ("time", "call_at", "call_later")
 
 
 class VirtualTimers:
-    """Lends a loop a clock for the timers of object code.
+    """Lends a loop the clocks of objects, for the timers of their code.
 
     Args:
         loop: A loop whose methods can be replaced, as those of asyncio and uvloop can.
-        clock: What object code goes by.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._clock = clock
         self._before = {name: loop.__dict__.get(name) for name in _NAMES}
         self._real = {name: getattr(loop, name) for name in _NAMES}
 
     def install(self) -> None:
-        """Let object code's timers go by the clock from now on."""
+        """Let object code's timers go by its object's clock from now on."""
         for name in _NAMES:
             setattr(self._loop, name, getattr(self, name))
 
@@ -49,21 +48,25 @@ class VirtualTimers:
     # What stands in for the loop's own.
 
     def time(self) -> float:
-        return self._clock.time() if current.get() else float(self._real["time"]())
+        task = current.get()
+        return float(self._real["time"]()) if task is None else task.owner.clock.time()
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> Any:
-        if current.get() is None:
+        task = current.get()
+        if task is None:
             return self._real["call_at"](when, callback, *args, context=context)
-        return VirtualHandle(self._clock, when, callback, args, context)
+        return VirtualHandle(task.owner.clock, when, callback, args, context)
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> Any:
-        if current.get() is None:
+        task = current.get()
+        if task is None:
             return self._real["call_later"](delay, callback, *args, context=context)
-        return VirtualHandle(self._clock, self._clock.time() + delay, callback, args, context)
+        clock = task.owner.clock
+        return VirtualHandle(clock, clock.time() + delay, callback, args, context)
 
 
 class Threads:

@@ -192,6 +192,20 @@ async def test_object_code_sleeps_by_the_tests_clock(start_runtime: StartRuntime
     assert await asleep == "woke"
 
 
+async def test_of_two_worlds_on_a_loop_each_sleeps_by_its_own_clock(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    one, two = await start_awake_runtime(rooms=Room), await start_awake_runtime(rooms=Room)
+    first, second = (
+        asyncio.ensure_future(rt.env.rooms.get_by_name("a").sleep(60)) for rt in (one, two)
+    )
+
+    await one.clock.advance(60)
+    assert (first.done(), second.done()) == (True, False)
+    await two.clock.advance(60)
+    assert await second == "woke"
+
+
 async def test_a_loop_is_left_as_it_was_found() -> None:
     loop = asyncio.get_running_loop()
     before = dict(vars(loop))
