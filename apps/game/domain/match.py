@@ -179,18 +179,8 @@ class Rematched:
     kind: Literal["rematched"] = "rematched"
 
 
-Event = (
-    Opened
-    | Seated
-    | Moved[E]
-    | Offered
-    | Declined
-    | TakenBack
-    | TimeGiven
-    | Paused
-    | Ended
-    | Rematched
-)
+Talked = Offered | Declined
+Event = Opened | Seated | Moved[E] | Talked | TakenBack | TimeGiven | Paused | Ended | Rematched
 Events = tuple[Event[Any], ...]
 
 
