@@ -19,6 +19,7 @@ from apps.game.domain.lobby import Wish
 from benchmarks.processes import give_back, raise_file_limit
 from benchmarks.results import Result, percentile
 from runtime import Runtime, RuntimeConfig
+from runtime.garbage import Collector
 
 LIVE = 1000  # matches whose clocks run
 DRAW = "441365675334466335442232661515577771217122"  # columns
@@ -42,6 +43,8 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
     asleep, moves = await _asleep(), []  # before there is anything else in memory
     step()
     async with _node(idle_seconds=3600) as node:
+        collector = Collector()  # as in a server
+        collector.start()
         live = await _many(node.env, "live", [LONG] * LIVE)
         for _ in range(rounds):
             moves.append(await _moves(live, seconds))
@@ -54,6 +57,7 @@ async def matches(rounds: int, seconds: float, step: Step) -> list[Result]:
             late = await _flags(node.env)
             for task in playing:
                 task.cancel()
+        collector.stop()
         step()
     awake = f"{LIVE:,} live matches"
     return [

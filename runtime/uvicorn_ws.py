@@ -12,7 +12,6 @@ WebSockets stay with uvicorn's own code.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import weakref
@@ -30,6 +29,7 @@ from uvicorn.server import ServerState
 from runtime import edge, frames
 from runtime.connection import VANISHED, VANISHED_REASON
 from runtime.detached import DetachedSocket, Keepalive
+from runtime.garbage import Collector
 from runtime.sockets import WebSocket
 
 HANDSHAKES_A_TURN: Final = 4  # of the loop: they take a millisecond or two
@@ -201,14 +201,12 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
-        # Modules and templates stay as they are; looking through them for garbage again and again
-        # would keep every socket waiting, for a tenth of a second at a time.
-        gc.collect()
-        gc.freeze()
-        # What a call leaves behind goes by itself; what is in a cycle is rare enough to wait.
-        gc.set_threshold(10_000, 20, 20)
+        if self.started:
+            self._collector = Collector()
+            self._collector.start()
 
     async def shutdown(self, sockets: Any = None) -> None:
+        self._collector.stop()
         _Hall.stop(self.server_state)
         await super().shutdown(sockets)
 
