@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import Server
 from tests.browser.windows import AXE, OVERFLOW, VIOLATIONS, Window, enter, programs
 
+FAR_AWAY: Final = "Asia/Kathmandu"  # which has quarters of an hour of its own
 SCREENS: Final = ((1280, "light"), (1280, "dark"), (390, "dark"), (320, "light"))
 
 
@@ -126,7 +129,8 @@ async def test_nothing_is_cut_off_or_closed_to_anybody_on_any_screen(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
     """At 320 pixels a page is as narrow as one of 640 is when enlarged twice."""
-    window = await enter(browser, server, "W" * 32, "x" * 32, bypass_csp=True)
+    options = {"bypass_csp": True, "timezone_id": FAR_AWAY}
+    window = await enter(browser, server, "W" * 32, "x" * 32, **options)
     for text in ("long" * 100, "https://example.org/" + "path/" * 60, "/dice", "of mine"):
         await window.say(text)
     await expect(window.messages).to_have_count(4)
@@ -148,11 +152,23 @@ async def test_nothing_is_cut_off_or_closed_to_anybody_on_any_screen(
         await window.open_menu("of mine")
         await _is_open_to_everybody(window, f"menu at {width}")
         await window.page.screenshot(path=artefacts / f"menu-{width}-{scheme}.png")
-    await window.page.goto(pages["message"])
+    for name in ("room", "about", "search", "message"):
+        await window.page.goto(pages[name])
+        await _has_local_times(window)
     await window.page.get_by_role("button", name="eyes").click()
     await expect(window.page).to_have_url(f"{here}#message-4")
     await expect(window.page.locator(".chip")).to_have_text(["🎉 1", "👀 1"])
     assert window.complaints == []
+
+
+async def _has_local_times(window: Window) -> None:
+    read = "all => all.map(time => [time.dateTime, time.textContent])"
+    times: list[tuple[str, str]] = await window.page.locator("time").evaluate_all(read)
+    assert times
+    for moment, shown in times:
+        local = datetime.fromisoformat(moment).astimezone(ZoneInfo(FAR_AWAY))
+        assert shown.endswith(f"{local:%H:%M}"), (moment, shown)
+    assert await window.page.evaluate("window.shift") == 0, "nothing moves for it"
 
 
 async def _is_open_to_everybody(window: Window, what: str) -> None:
