@@ -69,8 +69,8 @@ def test_a_tutorial_says_what_will_be_known_and_lists_its_steps(tutorial: Tutori
 
 
 @pytest.mark.parametrize("step", STEPS, ids=name)
-def test_each_step_shows_something(step: Step) -> None:
-    assert step.walk
+def test_each_step_shows_something_in_the_browser(step: Step) -> None:
+    assert step.seen
     assert all("see **" in paragraph for paragraph in step.seen)
 
 
@@ -78,6 +78,19 @@ def test_what_a_text_points_to_exists() -> None:
     for text in ROOT.glob("tutorials/**/README.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", text.read_text()):
             assert "://" in link or (text.parent / link).exists(), f"{text}: {link}"
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda tutorial: tutorial.folder.name)
+def test_the_commands_within_the_sentences_are_there(tutorial: Tutorial) -> None:
+    targets = re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    places = {step.folder.name.replace("step-", "S=") for step in tutorial.steps}
+    places |= {f"S=x{exercise.name}" for exercise in tutorial.exercises}
+    for text in (tutorial.text, *(step.text for step in tutorial.steps)):
+        assert "`python -m" not in text, "a Python that lacks what it takes"
+        for target, where in re.findall(r"`make ([\w-]+)([^`]*)`", text):
+            assert target in targets
+            if where:
+                assert set(where.split()) <= {f"T={tutorial.number}"} | places, where
 
 
 def _copy(step: Step, to: Path) -> None:
