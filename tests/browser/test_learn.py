@@ -1,4 +1,4 @@
-"""The tutorials in the running app, and the project that the scaffold makes, as people see them."""
+"""The tutorials in the running app, as people see them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Literal
 from playwright.async_api import Browser, Page, expect
 
 from apps.learn.app import create_app
-from runtime import RuntimeConfig, scaffold
-from runtime.starters import Wish
+from runtime import RuntimeConfig
 from tests.browser.windows import AXE, VIOLATIONS
-from tests.runtime.test_scaffolded_projects import served
 from tests.servers import TRANSPORTS, serving
 
 
@@ -61,24 +59,4 @@ async def test_a_step_ticks_itself_off_when_windows_outlive_an_eviction(
         await page.goto(f"http://{address}/learn")
         await expect(page.get_by_label("done", exact=True)).to_have_count(1)
         await page.close()
-    assert complaints == []
-
-
-async def test_a_new_project_shows_its_number_to_everybody(
-    browser: Browser, tmp_path: Path
-) -> None:
-    scaffold.make(tmp_path / "tally", Wish("counter", "tally"))
-    context = await browser.new_context()
-    one, two = await context.new_page(), await context.new_page()
-    complaints = [*listen(one), *listen(two)]
-    with served(tmp_path / "tally", "tally") as url:
-        for page in (one, two):
-            await page.goto(url)
-            await expect(page.locator("#value")).to_have_text("0")
-
-        await one.get_by_role("button", name="Add one").click()
-
-        await expect(two.locator("#value")).to_have_text("1")
-        await expect(one.locator("#value")).to_have_text("1")
-        await context.close()
     assert complaints == []
