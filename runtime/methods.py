@@ -3,7 +3,7 @@
 A class is read once, when it is bound. Calls then cost a table look-up, a copy of each argument,
 and a check against its annotation; for ``str``, ``int`` and their like that is one comparison.
 Values are checked as strictly as pydantic can: ``"5"`` is no ``int``. Only an ``int`` passes for
-a ``float``, and a dict with the right fields becomes the model or dataclass that is asked for.
+a ``float``, and a dict with the right fields becomes the model that is asked for (no dataclass).
 """
 
 from __future__ import annotations
