@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import aiosqlite
 
@@ -72,6 +72,21 @@ class Entry:
     alarms: Alarms | None
 
 
+class Connection(Protocol):
+    """What the catalog needs of a connection, as aiosqlite has it."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Awaitable[object]: ...
+    def executemany(self, sql: str, parameters: Any, /) -> Awaitable[object]: ...
+    def execute_fetchall(self, sql: str, parameters: Any = ..., /) -> Awaitable[Iterable[Any]]: ...
+    def commit(self) -> Awaitable[None]: ...
+    def rollback(self) -> Awaitable[None]: ...
+    def close(self) -> Awaitable[None]: ...
+
+
+Connect = Callable[[Callable[[], sqlite3.Connection], int], Awaitable[Connection]]
+"""Makes a connection of what opens its file, and of how many rows it reads at once."""
+
+
 class Catalog:
     """The node's own database.
 
@@ -84,7 +99,7 @@ class Catalog:
             for another try. Without it, and after other errors, the next change tries again.
     """
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.failed: Callable[[SqlError, Callable[[], object]], object] = _ignore
         self._connection = connection
         self._changes: dict[Key, Entry] = {}
@@ -93,16 +108,18 @@ class Catalog:
         self._writer: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, connect: Connect = aiosqlite.Connection) -> Self:
         """Open the catalog. Make it if there is none, and bring an older one up to date.
+
+        Args:
+            connect: What makes its connection; with a thread of its own by default.
 
         Raises:
             DataFolderRefused: If it can't be opened, or is one of a newer version.
         """
         failures: list[Exception] = []
-        connection = aiosqlite.Connection(partial(_open, path, failures), _ROWS_AT_ONCE)
         try:
-            await connection
+            connection = await connect(partial(_open, path, failures), _ROWS_AT_ONCE)
             for failure in failures:
                 await connection.close()  # which waits for its thread, unlike an error in there
                 raise failure

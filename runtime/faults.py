@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog
@@ -23,9 +23,9 @@ from runtime.connection import Traffic
 from runtime.histories import Histories
 from runtime.host import Host
 from runtime.namespace import Call
+from runtime.prompt import PromptSyncer
 from runtime.pump import Pump
 from runtime.resident import Event, Refuse, Resident
-from runtime.syncer import Syncer
 from runtime.tasks import current
 
 Point: TypeAlias = Literal[
@@ -42,7 +42,6 @@ Point: TypeAlias = Literal[
 
 POINTS: Final = cast(tuple[Point, ...], get_args(Point))
 
-T = TypeVar("T")
 Done = Callable[[Exception | None], object]
 
 
@@ -136,8 +135,8 @@ class Disk:
         self._faults.error = OSError(number, os.strerror(number))
 
 
-class FaultySyncer(Syncer):
-    """The threads that wait for a disk, which may be as bad as a test wants it."""
+class FaultySyncer(PromptSyncer):
+    """A disk that may be as bad as a test wants it."""
 
     def __init__(self, faults: Faults) -> None:
         super().__init__()
@@ -145,9 +144,6 @@ class FaultySyncer(Syncer):
         self._is_over = False
         self.delayed = 0
         """How much work waits for the clock."""
-
-    async def prepare(self, work: Callable[[], T]) -> T:
-        return work()  # a thread more would only take time
 
     def run(self, work: Callable[[], None], done: Done, *, is_urgent: bool = False) -> None:
         faults = self._faults

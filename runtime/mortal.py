@@ -12,13 +12,14 @@ import os
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Final, Self, cast
 
 from runtime.awake import causes
+from runtime.catalog import Catalog
 from runtime.clock import ManualClock
 from runtime.config import RuntimeConfig
 from runtime.errors import ShuttingDown
@@ -26,14 +27,14 @@ from runtime.faults import Disk, Faults, FaultyHost, FaultySyncer, Point
 from runtime.histories import Histories
 from runtime.host import Host
 from runtime.namespace import Call
+from runtime.prompt import PromptConnection
 from runtime.runtime import EnvT, Runtime
 from runtime.tasks import spawn_outside
-from runtime.virtual import Threads, VirtualTimers
+from runtime.virtual import VirtualTimers
 
 # A disk that syncs in no time, where the machine has one: tests wait for it, and need no more.
 _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
-LOOK_SECONDS: Final = 0.001
 PATIENCE_SECONDS: Final = 0.5  # of the machine's, for handlers that are under way in the end
 MOST_TURNS: Final = 1_000_000  # of the loop, after which somebody turns in circles
 ROUNDS: Final = 10  # of the loop in which nothing happens, until everything counts as settled
@@ -61,6 +62,7 @@ class MortalRuntime(Runtime[EnvT]):
     clock: ManualClock
     disk: Disk
     _syncer: FaultySyncer
+    _open_catalog = staticmethod(partial(Catalog.open, connect=PromptConnection))
 
     def __init__(
         self,
@@ -98,8 +100,6 @@ class MortalRuntime(Runtime[EnvT]):
             raise
         self._timers = VirtualTimers(asyncio.get_running_loop())
         self._timers.install()
-        self._threads = Threads(asyncio.get_running_loop())
-        self._threads.install()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -110,7 +110,6 @@ class MortalRuntime(Runtime[EnvT]):
         if not self._is_down:
             await self._wait_for_disk()
             await self._hurry()
-        self._threads.uninstall()
         self._timers.uninstall()
         try:
             if not self._is_down:
@@ -286,10 +285,7 @@ class MortalRuntime(Runtime[EnvT]):
             if turns > MOST_TURNS:
                 busy = [str(life) for life in self.host.lives() if life.tasks]
                 raise RuntimeError(f"something never comes to rest: {', '.join(busy) or 'a test'}")
-            if self.host.is_at_rest:
-                await asyncio.sleep(0)
-            else:
-                await self._threads.heard(LOOK_SECONDS)
+            await asyncio.sleep(0)
             is_calm = self.host.is_at_rest and self.host.steps == steps
             calm = calm + 1 if is_calm else 0
             steps = self.host.steps
@@ -304,7 +300,7 @@ def _end(waiting: asyncio.Future[None], failure: Exception | None) -> None:
 
 def _settings(data: Path, config: dict[str, Any]) -> RuntimeConfig:
     if config:
-        return RuntimeConfig(data=data, debug=True, **config)
+        return RuntimeConfig(data=data, **{"debug": True, **config})
     environment = {
         name: value for name, value in os.environ.items() if name.upper().startswith("RUNTIME_")
     }

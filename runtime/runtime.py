@@ -55,6 +55,8 @@ class Runtime(Generic[EnvT]):
         host: What is in memory, inside the ``async with`` block.
     """
 
+    _open_catalog = staticmethod(Catalog.open)
+
     def __init__(
         self,
         config: RuntimeConfig | None = None,
@@ -230,9 +232,8 @@ class Runtime(Generic[EnvT]):
                 self._syncer = self._make_syncer()
                 failed.callback(self._syncer.shut_down)
                 keys, stamp = await self._open_folder(failed)
-            self.host = self._make_host(
-                Histories(Stamps(self._clock, stamp), _retention(self.config))
-            )
+            histories = Histories(Stamps(self._clock, stamp), _retention(self.config))
+            self.host = self._make_host(histories)
             if (ahead := stamp / MICROSECONDS - self._clock.time()) > CLOCK_TOLERANCE:
                 log.warning(
                     "the clock of this machine was set back by %.0f s, or is wrong: the latest "
@@ -251,9 +252,8 @@ class Runtime(Generic[EnvT]):
     async def _open_folder(self, failed: AsyncExitStack) -> tuple[dict[str, str], int]:
         objects = self.config.data / "objects"
         objects.mkdir(exist_ok=True)
-        self._catalog = await Catalog.open(self.config.data / _CATALOG)
-        failed.push_async_callback(self._catalog.abandon)
-        catalog = self._catalog
+        self._catalog = catalog = await self._open_catalog(self.config.data / _CATALOG)
+        failed.push_async_callback(catalog.abandon)
         stamp, known, applied = await asyncio.gather(  # it is visited once for all three
             catalog.latest_stamp(), catalog.class_keys(), catalog.migration_tags()
         )

@@ -69,58 +69,6 @@ class VirtualTimers:
         return VirtualHandle(clock, clock.time() + delay, callback, args, context)
 
 
-class Threads:
-    """Hears when a thread hands something to a loop, so that nobody has to look all the time.
-
-    Args:
-        loop: As for `VirtualTimers`.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._before = loop.__dict__.get("call_soon_threadsafe")
-        self._real = loop.call_soon_threadsafe
-        self._waiting: list[asyncio.Future[None]] = []
-
-    def install(self) -> None:
-        """Listen from now on."""
-        setattr(self._loop, "call_soon_threadsafe", self._hear)  # noqa: B010  # mypy forbids it
-
-    def uninstall(self) -> None:
-        """Leave the loop as it was found."""
-        if self._before is None:
-            delattr(self._loop, "call_soon_threadsafe")
-        else:
-            setattr(self._loop, "call_soon_threadsafe", self._before)  # noqa: B010
-
-    async def heard(self, seconds: float) -> None:
-        """Return when a thread has handed something over, or after so much of the machine's time:
-        what is awaited may have no need of a thread."""
-        heard = self._loop.create_future()
-        self._waiting.append(heard)
-        timer = self._loop.call_later(seconds, self._tell)
-        try:
-            await heard
-        finally:
-            timer.cancel()
-
-    def _hear(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
-        # All at once: after a callback that ends everything, there may be no loop any more.
-        return self._real(self._call, callback, args, context=context)
-
-    def _call(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        try:
-            callback(*args)
-        finally:
-            self._tell()
-
-    def _tell(self) -> None:
-        for heard in self._waiting:
-            if not heard.done():
-                heard.set_result(None)
-        self._waiting.clear()
-
-
 class VirtualHandle:
     """A timer as its owner sees it: ``asyncio.TimerHandle``, by a clock."""
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from runtime.catalog import Catalog
+from runtime.prompt import PromptSyncer
+from runtime.syncer import Syncer
 from runtime.testing import TestRuntime
 
 StartRuntime = Callable[..., Any]
@@ -61,13 +64,15 @@ async def no_task_is_left_behind() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def debug_mode() -> None:
-    """Have the loop refuse calls from a wrong thread.
+async def debug_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a `TestRuntime` use threads, as in life, and the loop refuse calls from a wrong one.
 
     It keeps a traceback of each future then, and a test takes three times as long. So it is for
     those of what threads have a part in. The rest of what it finds is an error anyway: coroutines
     that nobody awaits (warnings are errors), and tasks that are left behind.
     """
+    monkeypatch.setattr(PromptSyncer, "run", Syncer.run)
+    monkeypatch.setattr(TestRuntime, "_open_catalog", staticmethod(Catalog.open))
     asyncio.get_running_loop().set_debug(True)
 
 

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from runtime.prompt import PromptSyncer
+from runtime.syncer import Syncer
+
 PATIENCE = 20.0  # seconds, after which a test that forgot to let go fails instead of hanging
 
 
@@ -41,7 +44,8 @@ class StuckDisk:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> StuckDisk:
-    """The real disk, made to wait at will."""
+    """The real disk, made to wait at will: on its threads, as the loop is to go on."""
+    monkeypatch.setattr(PromptSyncer, "run", Syncer.run)
     disk = StuckDisk()
     for name in ("fsync", "fdatasync"):
         sync = getattr(os, name)
