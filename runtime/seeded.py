@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from runtime.faults import Done, Faults, FaultyHost, FaultySyncer
 from runtime.histories import Histories
 from runtime.host import Host
-from runtime.mortal import MortalRuntime
+from runtime.mortal import ROUNDS, MortalRuntime
 from runtime.power import Appended, Changed, tear_logs
+from runtime.resting import RestingLoop
 from runtime.scenario import Scenario
 
 START: Final = 1_700_000_000.0  # what the clock shows first
 EVICTING: Final = 0.2  # the share of runs in which objects are evicted before each of their events
+DEBUGGING: Final = 0.25  # the share of runs in development's settings, under a guard's eyes
 IDLE_SECONDS: Final = (0.05, 1.0, 10.0)
 HISTORY_DAYS: Final = (30, 30, 0)
 SEGMENT_BYTES: Final = (1, 20_000, 16 * 1024 * 1024)  # one commit, some of them, or all
@@ -26,9 +28,14 @@ SYNC_SECONDS: Final = 0.003  # that the disk takes, on average
 
 
 class SeededRuntime(MortalRuntime[Any]):
-    """A runtime all of whose time comes from a seed, and which ends by dying."""
+    """A runtime all of whose time comes from a seed, and which ends by dying. In a `RestingLoop`.
+
+    Attributes:
+        may_lose_power: Whether the power may fail. What is written is kept track of then.
+    """
 
     _syncer: SeededSyncer
+    may_lose_power = False
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         random = Random(f"{seed}/runtime")
@@ -40,6 +47,7 @@ class SeededRuntime(MortalRuntime[Any]):
             env=type(scenario).env,
             evicting=random.random() < EVICTING,
             start=START,
+            debug=random.random() < DEBUGGING,
             idle_seconds=random.choice(IDLE_SECONDS),
             history_days=random.choice(HISTORY_DAYS),
             journal_segment_bytes=random.choice(SEGMENT_BYTES),
@@ -49,7 +57,6 @@ class SeededRuntime(MortalRuntime[Any]):
 
     async def __aexit__(self, *error: object) -> None:
         self.calm_down()
-        self._threads.uninstall()
         self._timers.uninstall()
         self.host.die()
         await self._catalog.abandon()
@@ -76,6 +83,11 @@ class SeededRuntime(MortalRuntime[Any]):
         else:
             self._syncer.is_to_die = True
 
+    async def _rest(self, rounds: int = ROUNDS) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, RestingLoop), "its time moves when that is at rest"
+        await loop.rest()
+
     async def _open(self) -> None:
         if self._power is not None:
             self._syncer.tear(self._power)
@@ -90,7 +102,7 @@ class SeededRuntime(MortalRuntime[Any]):
         return host
 
     def _make_syncer(self) -> SeededSyncer:
-        return SeededSyncer(self._faults, self._seed, self.config.data)
+        return SeededSyncer(self._faults, self._seed, self)
 
 
 class SeededSyncer(FaultySyncer):
@@ -99,17 +111,18 @@ class SeededSyncer(FaultySyncer):
     What it is given is done at the beginning of these, or at the end, and durable at the end.
 
     Args:
-        data: The data folder.
+        node: What it is the disk of.
 
     Attributes:
         is_to_die: End the process when something is written that isn't durable yet.
     """
 
-    def __init__(self, faults: Faults, seed: int, data: Path) -> None:
+    def __init__(self, faults: Faults, seed: int, node: SeededRuntime) -> None:
         super().__init__(faults)
         self.is_to_die = False
         self._seed = seed
-        self._journal, self._objects = data / "journal", data / "objects"
+        self._node = node
+        self._journal, self._objects = node.config.data / "journal", node.config.data / "objects"
         self._busy_until = 0.0
         self._unsure: dict[Appended | Changed, None] = {}
         """What is written, and may not be durable."""
@@ -126,6 +139,7 @@ class SeededSyncer(FaultySyncer):
             end = max(now, self._busy_until) + (self._faults.delay or end - now)
             self._busy_until = end
             work, done = self._as_it_is(work), partial(self._tell, done)
+        finish: Callable[[], object]
         if random.random() < 0.5:
             finish = self._begin(work, done, is_urgent=is_urgent)
         else:
@@ -145,8 +159,10 @@ class SeededSyncer(FaultySyncer):
 
     def _begin(
         self, work: Callable[[], None], done: Done, *, is_urgent: bool
-    ) -> Callable[[], None]:
+    ) -> Callable[[], object]:
         """Do it, and return what tells that it is durable."""
+        if not self._node.may_lose_power:
+            return partial(done, self.attempt(work))
         writes = Appended(self._journal) if is_urgent else Changed(self._objects)
         error = self.attempt(work)
         if isinstance(writes, Changed):

@@ -26,6 +26,7 @@ from runtime.chaos import Fault, inflict, plan_faults
 from runtime.checkers import Operation, Violation
 from runtime.clock import monotonic
 from runtime.errors import DurableObjectError
+from runtime.resting import RestingLoop
 from runtime.scenario import NETWORK_SECONDS, Client, Scenario
 from runtime.seeded import START, SeededRuntime
 from runtime.shrinking import shrink
@@ -159,7 +160,7 @@ def _run(scenario: type[Scenario], seed: int, only: Collection[str] | None) -> R
     before = getstate()
     try:
         # Without the loop's own checks: they take most of the time, and change nothing.
-        with asyncio.Runner(debug=False) as runner:
+        with asyncio.Runner(debug=False, loop_factory=RestingLoop) as runner:
             return runner.run(run())
     finally:
         setstate(before)
@@ -197,6 +198,7 @@ class _Run:
             faults = [fault for fault in faults if fault.label in only]
             if unknown := set(only) - {*steps, *(fault.label for fault in faults)}:
                 raise ValueError(f"this run has no step or fault {', '.join(sorted(unknown))}")
+        self.runtime.may_lose_power = any(fault.kind == "power cut" for fault in faults)
         violation = None
         try:
             await self._drive(scenario.begin(self._client("begin", is_spared=True)))
