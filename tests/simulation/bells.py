@@ -11,7 +11,7 @@ from runtime import AlarmInvocation, DurableObject
 from runtime.checkers import Operation, Violation, no_lost_acknowledgement
 from runtime.scenario import Client, Scenario
 
-BELLS: Final = "abcd"
+BELLS: Final = "abcdefgh"
 SNOOZE: Final = timedelta(seconds=0.02)
 CHIME_SECONDS: Final = 0.05  # longer than the snooze: it is due while the bell still chimes
 TWICE: Final = 2
@@ -82,7 +82,7 @@ class Waking(Scenario):
     async def step(self, client: Client) -> None:
         bell = client.env.bells.get_by_name(client.random.choice(BELLS))
         name = f"{client.name}{client.random.randrange(10**6)}"
-        seconds = client.random.expovariate(4)
+        seconds = client.random.expovariate(15)  # most of it while things go wrong
         for _ in range(3):
             asked = await client.call("wake", name, lambda: bell.wake(name, seconds))
             if asked.outcome != "unknown":
