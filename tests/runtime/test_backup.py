@@ -356,6 +356,15 @@ async def test_a_killed_backup_looks_like_none_and_keeps_nothing(fast_folder: Pa
     assert not (fast_folder / "copy.partial").exists()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have processes hear of SIGINT, which they don't if we are a shell's in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_backup_that_is_interrupted_tidies_up(fast_folder: Path, number: int) -> None:
     data, copy = fast_folder / "data", fast_folder / "copy"
