@@ -40,12 +40,9 @@ class Letterbox:
         sql = self._ctx.storage.sql
         if sql.exec(f"SELECT 1 FROM {self._table} WHERE id = ?", id).next() is not None:
             return False
-        sql.exec(f"INSERT INTO {self._table} (id) VALUES (?)", id)
-        sql.exec(
-            f"DELETE FROM {self._table} WHERE number <= "
-            f"(SELECT max(number) FROM {self._table}) - ?",
-            self._remembered,
-        )
+        new = sql.exec(f"INSERT INTO {self._table} (id) VALUES (?) RETURNING number", id).one()
+        if (forgotten := new["number"] - self._remembered) > 0:
+            sql.exec(f"DELETE FROM {self._table} WHERE number <= ?", forgotten)
         return True
 
 

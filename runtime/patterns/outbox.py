@@ -20,6 +20,7 @@ from runtime import AlarmInvocation, DurableObjectState
 _NEXT: Final = """failure IS NULL AND number IN (
     SELECT min(number) FROM {} WHERE failure IS NULL GROUP BY receiver)"""
 
+_NOW: Final = 1.0  # a time that is over
 AT_ONCE: Final = 20  # receivers that are called at a time
 
 
@@ -96,7 +97,7 @@ class Outbox:
         """
         id = secrets.token_hex(16)
         self._run("INSERT INTO {} (id, receiver, body) VALUES (?, ?, ?)", id, to, json.dumps(body))
-        await self._schedule()
+        await self._ctx.storage.set_alarm(_NOW, name=self._name)  # which looks what is due
         return id
 
     async def alarm(self, invocation: AlarmInvocation) -> bool:
@@ -150,7 +151,7 @@ class Outbox:
     async def _schedule(self) -> None:
         first = self._run(f"SELECT min(due) AS due FROM {{}} WHERE {_NEXT}")[0]["due"]
         if first is not None:
-            await self._ctx.storage.set_alarm(max(first, 1.0), name=self._name)
+            await self._ctx.storage.set_alarm(max(first, _NOW), name=self._name)
 
     def _letters(self, where: str, *bindings: Any) -> list[Letter]:
         columns = "id, receiver AS 'to', body, attempts, failure"
