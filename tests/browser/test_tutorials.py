@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, Error, Page, expect
 
 from runtime.litestar import DurableObjectsPlugin
 from tests.servers import TRANSPORTS, serving
@@ -46,10 +46,9 @@ WORDS: Final = re.compile(
 class Walk:
     """Somebody who does what a step says, with two windows of one browser."""
 
-    def __init__(self, step: Step, folder: Path, context: BrowserContext) -> None:
+    def __init__(self, step: Step, folder: Path, windows: dict[str, Page]) -> None:
         self._folder = folder
-        self._context = context
-        self._windows: dict[str, Page] = {}
+        self._windows = windows
         self._window = "first"
         self._is_killed = any("kill -9" in command.line for command in step.commands)
         self._process: asyncio.subprocess.Process | None = None
@@ -74,7 +73,8 @@ class Walk:
                     await self._type(each)
 
     async def _do(self, words: dict[str, str | None]) -> None:
-        page = await self._page(words["window"])
+        self._window = (words["window"] or self._window).lower()
+        page = self._windows[self._window]
         match words:
             case {"open": str(path)}:
                 await page.goto(f"http://{self._address}{path}")
@@ -84,19 +84,12 @@ class Walk:
             case {"text": str(text), "field": str(field)}:
                 await page.get_by_label(field, exact=True).fill(text)
             case {"reload": str()}:
-                await page.wait_for_load_state("networkidle")  # a press may lead to a page
-                await page.reload()
+                await reload(page)
             case {"wait": str()}:
                 await self._let_sleep()
             case {"see": str(text), "never": never}:
                 found = page.get_by_text(text, exact=text.isdigit()).locator("visible=true").first
                 await (expect(found).to_be_hidden() if never else expect(found).to_be_visible())
-
-    async def _page(self, window: str | None) -> Page:
-        self._window = (window or self._window).lower()
-        if self._window not in self._windows:
-            self._windows[self._window] = await self._context.new_page()
-        return self._windows[self._window]
 
     async def _type(self, command: Command) -> None:
         process = await asyncio.create_subprocess_shell(
@@ -138,7 +131,7 @@ class Walk:
             async with serving(app, **TRANSPORTS["detached"]) as self._address:
                 yield
                 for page in self._windows.values():
-                    await page.close()
+                    await page.goto("about:blank")  # or the server waits for their sockets
 
     async def _start_again(self) -> None:
         if not self._is_killed:
@@ -162,6 +155,19 @@ class Walk:
             await self._process.wait()
 
 
+async def reload(page: Page) -> None:
+    """Load a page anew, once the one is there that a press may have led to."""
+    while True:
+        await page.wait_for_load_state("networkidle")
+        try:
+            await page.reload()
+        except Error as error:
+            if "ERR_ABORTED" not in error.message:  # by the press, which was slower
+                raise
+        else:
+            return
+
+
 @contextmanager
 def imported(folder: Path) -> Iterator[Any]:
     """Import a step's ``app``, and forget it and what stands beside it afterwards."""
@@ -181,14 +187,15 @@ async def test_each_step_shows_in_the_browser_what_its_text_says(
     tutorial: Tutorial, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)  # where the steps find htmx
+    context = await browser.new_context()
+    windows = {"first": await context.new_page(), "second": await context.new_page()}
     for step in tutorial.steps:
         folder = tmp_path / step.folder.name
         folder.mkdir()
         monkeypatch.setenv("RUNTIME_DATA", str(folder / "try" / "data"))
-        context = await browser.new_context()
+        await context.clear_cookies()  # each step is served at an address of its own
         try:
-            await Walk(step, folder, context).take(step)
+            await Walk(step, folder, windows).take(step)
         except AssertionError as failure:
             failure.add_note(f"in {step.folder.relative_to(ROOT)}")
             raise
-        await context.close()
