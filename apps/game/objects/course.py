@@ -27,6 +27,7 @@ class Course:
         self._ctx = ctx
         self._outbox = Outbox(ctx, partial(deliver, env))
         self._seq = 0
+        self._key: str | None = None
         self.state: Match[Any, Any] | None = None
         """What the log comes to; None as long as the match isn't opened."""
         if (found := store.load(ctx.storage.sql)) is not None:
@@ -51,13 +52,16 @@ class Course:
     @property
     def key(self) -> str:
         """What lets somebody sit down who was sent the link."""
-        return str(self._ctx.storage.kv.get(_KEY, ""))
+        if self._key is None:
+            self._key = str(self._ctx.storage.kv.get(_KEY, ""))
+        return self._key
 
     async def add(self, events: Events) -> None:
         """Keep what has happened, and write to whom it concerns, in one commit."""
         sql = self._ctx.storage.sql
         if self.state is None:
-            self._ctx.storage.kv.put(_KEY, secrets.token_urlsafe(12))
+            self._key = secrets.token_urlsafe(12)
+            self._ctx.storage.kv.put(_KEY, self._key)
         self._seq, self.state = store.append(sql, self._seq, self.state, events)
         for to, body in letters(self.id, self.state, events):
             await self._outbox.send(to, body)

@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from apps.game import views
@@ -259,9 +260,9 @@ class Match(DurableObject[Env]):
             await self.ctx.storage.set_alarm(deadline, name=CLOCK)
 
     def _show(self, what: views.What) -> None:
-        around, match = self._around(), self._match()
+        around, match = cache(self._around), self._match()  # once, and only if somebody is there
         self._watchers.show(
-            lambda seat, format: views.render(what, domain.view(match, seat, around), format)
+            lambda seat, format: views.render(what, domain.view(match, seat, around()), format)
         )
 
     async def _resume(self) -> None:

@@ -25,6 +25,7 @@ class Pauses:
     def __init__(self, ctx: DurableObjectState, env: Env) -> None:
         self._ctx = ctx
         self._env = env
+        self._watched: float = ctx.storage.kv.get(_WATCHED, 0.0)
 
     async def watch(self, match: Match[Any, Any], moment: float) -> None:
         """See to it that there is a pulse until the next deadline, whatever is done until then.
@@ -35,11 +36,11 @@ class Pauses:
             return
         needed = moment + max(*match.clocks.left, match.control.allotted)
         needed += match.control.increment + MORE_TIME_SECONDS + FIRST_MOVE_SECONDS
-        kv = self._ctx.storage.kv
-        if kv.get(_WATCHED, 0.0) < needed:
+        if self._watched < needed:
             until = needed + AHEAD_SECONDS
             await self._pulse(match.control).watch(until)
-            kv.put(_WATCHED, max(until, kv.get(_WATCHED, 0.0)))  # others may have asked meanwhile
+            self._watched = max(until, self._watched)  # others may have asked meanwhile
+            self._ctx.storage.kv.put(_WATCHED, self._watched)
 
     async def since_last_event(self, match: Match[Any, Any]) -> float:
         """Return for how many seconds the server wasn't there since something last happened."""

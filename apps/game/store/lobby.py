@@ -84,7 +84,7 @@ def count_of(sql: SqlStorage, person: str) -> int:
 def open_challenges(sql: SqlStorage) -> list[Challenge]:
     """Return those that are free, the oldest first."""
     rows = sql.exec(
-        f"SELECT challenge FROM challenges WHERE {_FREE} ORDER BY posted_at LIMIT ?", MOST_LISTED
+        f"SELECT challenge FROM challenges WHERE {_FREE} ORDER BY posted_at LIMIT {MOST_LISTED}"
     )
     return [_adapter.validate_json(row["challenge"]) for row in rows]
 

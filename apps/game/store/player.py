@@ -43,15 +43,15 @@ def note(sql: SqlStorage, record: Record) -> None:
     )
     sql.exec(
         "DELETE FROM matches WHERE is_over AND match IN "
-        "(SELECT match FROM matches ORDER BY is_over, began_at DESC LIMIT -1 OFFSET ?)",
-        MOST_HISTORY,
+        "(SELECT match FROM matches ORDER BY is_over, began_at DESC "
+        f"LIMIT -1 OFFSET {MOST_HISTORY})"
     )
 
 
 def history(sql: SqlStorage) -> list[Record]:
     """Return the newest matches, those first that are being played."""
     rows = sql.exec(
-        "SELECT record FROM matches ORDER BY is_over, began_at DESC LIMIT ?", MOST_HISTORY
+        f"SELECT record FROM matches ORDER BY is_over, began_at DESC LIMIT {MOST_HISTORY}"
     )
     return [_adapter.validate_json(row["record"]) for row in rows]
 
