@@ -179,7 +179,10 @@ class _Walk:
     def _changed(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
         changed = {}
         for name, item in fields.items():
-            if type(item) in _ATOMS:  # as `copy` does with most of them
+            kind = type(item)
+            if kind is str:  # as `copy` does, of which most fields have no need
+                self.bytes += len(item)
+            elif kind in _ATOMS:
                 self.bytes += 8
             elif (twin := self.copy(item, depth)) is not item:
                 changed[name] = twin
