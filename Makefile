@@ -12,6 +12,9 @@ COURSES = 2000
 CROWDS  = 100
 ARGS    =
 
+# What one process has compiled, the hundred that the tests start needn't.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY = .venv/bin/python
 SCRIPTS = htmx.min.js ext/hx-ws.min.js ext/hx-upsert.min.js
 
