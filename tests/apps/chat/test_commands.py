@@ -442,6 +442,7 @@ async def test_the_creator_sees_what_goes_on_and_can_disturb_it(
     assert (restarted.status_code, restarted.headers["location"]) == (303, "/chat/tea")
     assert (said.status_code, (await ada.get("/chat/tea")).text.count("still")) == (303, 1)
     assert [answer.status_code for answer in refused] == [403] * 3
+    assert (await bob.get("/chat/tea/strip")).status_code == 403
     assert (await ada.post("/chat/tea/strip", data={"do": "x"})).status_code == 422
 
 
