@@ -77,6 +77,7 @@ async def test_people_react_edit_delete_mention_and_play(
     await bob.sheet.get_by_text("Delete", exact=True).click()
     await bob.sheet.get_by_role("button", name="Delete for everybody").click()
     await expect(ada.messages.nth(1).locator("p")).to_have_text("Deleted")
+    await expect(ada.messages.nth(1).locator("b")).to_have_text("Bob")
     await expect(ada.page.locator(".chip")).to_have_count(0)
 
     await ada.page.set_viewport_size({"width": 1280, "height": 760})
