@@ -84,6 +84,7 @@ class MortalRuntime(Runtime[EnvT]):
         self._crashed: list[asyncio.Future[None]] = []
         self._reopening: asyncio.Task[None] | None = None
         self._held_back: list[Call] = []
+        self._entering = 0  # how many look into objects, and will have code of them run
         self._is_down = False  # it couldn't start
         try:
             settings = _settings(folder, config)
@@ -273,6 +274,22 @@ class MortalRuntime(Runtime[EnvT]):
     async def come_to_rest(self) -> None:
         """Return once nothing more happens before the clock moves, and the process lives. Unlike
         `settle` it doesn't wait for moves of the clock that are under way."""
+        await self._come_to_rest()
+        while self._entering:
+            await self._come_to_rest()
+
+    async def _enter(self) -> None:
+        """As `come_to_rest`, for whoever has something happen then, which others are to wait for.
+
+        It must be begun before anything else is awaited.
+        """
+        self._entering += 1
+        try:
+            await self._come_to_rest()
+        finally:
+            self._entering -= 1
+
+    async def _come_to_rest(self) -> None:
         await self._rest()
         while self._reopening is not None:
             await asyncio.shield(self._reopening)

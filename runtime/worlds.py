@@ -185,11 +185,12 @@ class TestRuntime(MortalRuntime[EnvT]):
     async def _wake(self, stub: Any) -> Activation:
         """Return the object's activation, in which no code of it is running."""
         while True:
-            await self.settle()
+            await self.clock.stand_still()
+            await self._enter()
             found: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
             self.host.wake(key_of(stub), stub.id, found.set_result, found.set_exception)
             life = await found
-            await self.settle()  # its constructor may go on in a critical section
+            await self._enter()  # its constructor may go on in a critical section
             if not life.is_over:  # by something else that the test has set going
                 return life
 

@@ -227,6 +227,19 @@ async def test_looking_into_an_object_that_is_reset_meanwhile_finds_the_next_lif
     assert await looking == "a"
 
 
+async def test_whoever_settles_waits_until_an_object_that_is_looked_into_is_at_it(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(rooms=Room)
+    room = rt.env.rooms.get_by_name("a")
+    looking = asyncio.ensure_future(rt.run_in_durable_object(room, lambda obj, _: obj.sleep(60)))
+
+    await rt.settle()
+    await rt.clock.advance(60)
+
+    assert await looking == "woke"
+
+
 async def test_a_process_that_dies_while_it_closes_an_object_leaves_it_for_the_next(
     start_awake_runtime: StartRuntime,
 ) -> None:
