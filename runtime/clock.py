@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
+from weakref import WeakSet
 
 TIDY_FROM: Final = 256  # timers in a queue, cancelled ones included
 RECHECK_SECONDS: Final = 60.0  # the longest sleep: a wall clock may be set forward meanwhile
@@ -96,7 +97,10 @@ class DueQueue:
 class SystemClock:
     """The machine's time. Needs a running loop only while something is due."""
 
+    _all: ClassVar[WeakSet[SystemClock]] = WeakSet()
+
     def __init__(self) -> None:
+        self._all.add(self)
         self._due = DueQueue()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
@@ -115,6 +119,13 @@ class SystemClock:
         timer = Timer(self.time() + seconds, 0, callback)
         timer.handle = asyncio.get_running_loop().call_later(seconds, timer.ring)
         return timer
+
+    @classmethod
+    def spare_seconds(cls) -> float:
+        """Return for how long nothing becomes due by any of them that was set for a moment."""
+        moments = (clock._due.earliest() for clock in cls._all)
+        next_one = min((moment for moment in moments if moment is not None), default=math.inf)
+        return next_one - time.time()
 
     def _arm(self) -> None:
         if self._wake is not None:

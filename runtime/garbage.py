@@ -3,7 +3,8 @@
 Nothing else runs while Python's collector does, and it looks again and again through all that
 there is: a tenth of a second for 200,000 objects, as a thousand matches make. Nearly all that a
 node leaves behind goes without it, by counted references. So here it looks through what is new, and
-sets aside what has survived that: nobody looks there before it has become twice as much.
+sets aside what has survived that. All of it is looked through when there is twice as much, and at a
+moment when no alarm is due.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import asyncio
 import gc
 from typing import Any, Final
 
+from runtime.clock import SystemClock, monotonic
+
 NEW: Final = 10_000  # objects more than were let go of, after which the newest are looked through
 SURVIVING: Final = 2  # such looks, after which what has survived them is, and is set aside then
 NEVER: Final = 1_000_000_000  # what Python does by itself with what has survived that, too
 GROWTH: Final = 2  # times what was set aside, until all of it is looked through
+MARGIN: Final = 2.0  # times what that took before, for which no alarm must be due
+AGAIN_SECONDS: Final = 0.02  # until it is looked again whether an alarm is due
+PATIENCE_SECONDS: Final = 60.0  # for which old garbage waits for alarms; then one may be late
 
 _DEFAULTS: Final = gc.get_threshold()
 
@@ -27,6 +33,10 @@ class Collector:
         self._loop = asyncio.get_running_loop()
         self._enough = 0
         """How many objects are set aside when all of them are to be looked through."""
+        self._is_due = False
+        """Whether that is to be done as soon as there is time."""
+        self._seconds = 0.0
+        """How long that took before."""
 
     def start(self) -> None:
         """Look through all that there is, and from now on through what is new."""
@@ -46,13 +56,23 @@ class Collector:
             self.stop()
             return
         gc.freeze()  # what has survived; there is nothing younger at this moment
-        if gc.get_freeze_count() > self._enough:
-            self._enough = NEVER  # once is enough
+        if not self._is_due and gc.get_freeze_count() > self._enough:
+            self._is_due = True
             # It can't look while it looks; and this may be another thread.
-            self._loop.call_soon_threadsafe(self._look_through_all)
+            until = monotonic() + PATIENCE_SECONDS
+            self._loop.call_soon_threadsafe(self._look_when_there_is_time, until)
+
+    def _look_when_there_is_time(self, until: float) -> None:
+        if SystemClock.spare_seconds() < MARGIN * self._seconds and monotonic() < until:
+            self._loop.call_later(AGAIN_SECONDS, self._look_when_there_is_time, until)
+        else:
+            self._look_through_all()
+            self._is_due = False
 
     def _look_through_all(self) -> None:
+        begun = monotonic()
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        self._seconds = monotonic() - begun
         self._enough = GROWTH * gc.get_freeze_count()

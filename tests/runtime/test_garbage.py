@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from runtime.clock import SystemClock
 from runtime.garbage import NEW, SURVIVING, Collector
 
 
@@ -66,6 +67,22 @@ async def test_old_garbage_is_found_when_there_is_twice_as_much_as_before(
     kept += many(gc.get_freeze_count() + NEW * (SURVIVING + 3))
     await asyncio.sleep(0)
 
+    assert garbage() is None
+
+
+async def test_old_garbage_is_not_looked_for_while_something_is_due(collector: Collector) -> None:
+    clock, found = SystemClock(), asyncio.Event()
+    node = Node()
+    garbage = weakref.ref(node, lambda _: found.set())
+    kept = many(NEW * (SURVIVING + 3))
+    del node
+    clock.call_at(clock.time(), lambda: None)
+
+    kept += many(gc.get_freeze_count() + NEW * (SURVIVING + 3))
+    await asyncio.sleep(0)
+
+    assert garbage() is not None
+    await asyncio.wait_for(found.wait(), 10)
     assert garbage() is None
 
 
