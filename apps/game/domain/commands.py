@@ -228,10 +228,12 @@ def _is_on_time(match: Match[Any, Any], seat: int, ply: int) -> bool:
     moved = sum(len(turn.events) for turn in since)
     if ply + moved != match.ply:
         return False  # it never was that, or something was taken back since
+    if not since:
+        return True
     if any(turn.seat == seat for turn in since):
         return False
     before = replay(match.rules, match.events_of_game(match.length - moved))
-    return not since or seat in match.rules.to_move(before)
+    return seat in match.rules.to_move(before)
 
 
 def _propose(match: Match[Any, Any], seat: int, what: OfferKind, now: float) -> Events:
