@@ -15,7 +15,7 @@ from typing import Any, TypeVar, overload
 from runtime import events
 from runtime.activation import Activation
 from runtime.errors import DurableObjectError, ObjectReset
-from runtime.ids import ObjectId
+from runtime.ids import JURISDICTIONS, ObjectId
 from runtime.loopback import ClientSocket, connect
 from runtime.mortal import MortalRuntime
 from runtime.namespace import DurableObjectNamespace
@@ -161,9 +161,10 @@ class TestRuntime(MortalRuntime[EnvT]):
         await self._wait_for_disk()
         await self.abort_all_durable_objects()
         for namespace in self.namespaces.values():
-            async for id in namespace.list(limit=sys.maxsize):
-                life = await self._wake(namespace.get(id))
-                await life.run(as_async(life.ctx.storage.delete_all), "reset")
+            for part in (namespace, *map(namespace.jurisdiction, JURISDICTIONS)):
+                async for id in part.list(limit=sys.maxsize):
+                    life = await self._wake(part.get(id))
+                    await life.run(as_async(life.ctx.storage.delete_all), "reset")
         await self.evict_all_durable_objects()
 
     # WebSockets.

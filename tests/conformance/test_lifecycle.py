@@ -300,14 +300,15 @@ async def test_i09_aborting_keeps_data_and_alarms(
     assert await awake_counter.entries() == ["rung"]
 
 
+@pytest.mark.parametrize("jurisdiction", [None, "eu"])
 async def test_i09_a_reset_takes_all_data_and_alarms(
-    runtime: TestRuntime[Any], counter: Any
+    runtime: TestRuntime[Any], jurisdiction: str | None
 ) -> None:
+    counter = runtime.env.counters.jurisdiction(jurisdiction).get_by_name("a")
     await counter.increment()
     await counter.wake_in(60)
 
-    resetting: Any = runtime
-    await resetting.reset()
+    await runtime.reset()
     await runtime.clock.advance(60)
 
     assert await counter.entries() == []
