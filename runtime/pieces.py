@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from runtime.errors import ProjectRefused
 from runtime.scaffold import write_new
-from runtime.starters import TEMPLATES, filled
+from runtime.starters import HOMES, TEMPLATES, filled
 from runtime.updating import read_note
 
 _CLASS: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,29}")
@@ -41,8 +41,10 @@ class Added(NamedTuple):
     """What was written, and what there is to do next."""
 
     files: tuple[Path, ...]
+    wiring: Path
+    """Where the application's bindings are."""
     bindings: tuple[str, ...]
-    """Lines for the application's bindings."""
+    """Lines for them."""
     imported: str
     """The import that they need."""
     more: str
@@ -64,7 +66,8 @@ def add(project: Path, kind: str, name: str | None = None) -> Added:
             f"{cls!r} can't name a class: use 1 to 30 letters and digits, a capital first, such "
             f"as {piece.called}"
         )
-    package = str(read_note(project)["package"])
+    note = read_note(project)
+    package, origin = note["package"], note["made_from"]
     thing = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
     if keyword.iskeyword(thing):
         raise ProjectRefused(f"{cls!r} would be in {thing}.py, which Python can't import")
@@ -88,7 +91,8 @@ def add(project: Path, kind: str, name: str | None = None) -> Added:
     bindings = [f'"{words["things"]}": {cls}']
     bindings += [f'"{thing}_ledgers": {cls}Ledger'] if kind == "outbox" else []
     line = f"from {module} import {', '.join(sorted(imported))}"
-    return Added((code, test), tuple(bindings), line, piece.more)
+    wiring = project / package / (origin if origin in HOMES else "") / "app.py"
+    return Added((code, test), wiring, tuple(bindings), line, piece.more)
 
 
 def _head(template: str, module: str, imported: list[str], words: dict[str, str]) -> str:

@@ -87,7 +87,10 @@ def _new(arguments: argparse.Namespace) -> int:
 def _add(arguments: argparse.Namespace) -> int:
     added = pieces.add(Path(), arguments.kind, arguments.name)
     written = " and ".join(str(file) for file in added.files)
-    print(f"Wrote {written}. To reach it, where your bindings are:\n\n    {added.imported}\n")
+    print(
+        f"Wrote {written}. To reach it, {added.wiring} needs an import, and among the bindings:\n"
+    )
+    print(f"    {added.imported}\n")
     print("\n".join(f"    {line}," for line in added.bindings))
     print(f"\nTry it: make test ARGS={added.files[1]}\nMore about it: {added.more} in Dormouse")
     return 0

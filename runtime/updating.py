@@ -50,7 +50,8 @@ def read_note(project: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads((project / NOTE).read_text())
-        return {"name": str(content["name"]), **content, "runtime": dict(content["runtime"])}
+        said = {key: str(content[key]) for key in ("made_from", "name", "package")}
+        return {**said, "runtime": dict(content["runtime"])}
     except FileNotFoundError as error:
         raise ProjectRefused(
             f"{project.resolve()} is no project made by `python -m runtime new`: it has no {NOTE}"

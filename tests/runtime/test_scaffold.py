@@ -15,7 +15,7 @@ import runtime
 from runtime import pieces, scaffold, updating
 from runtime.errors import ProjectRefused
 from runtime.pieces import PIECES
-from runtime.starters import NOTE, RUNTIME, Wish, note, runtime_files
+from runtime.starters import HOMES, NOTE, RUNTIME, Wish, note, runtime_files
 
 ROOT = Path(runtime.__file__).parents[1]
 WISH = Wish("counter", "tally")
@@ -187,8 +187,16 @@ def test_a_piece_is_code_a_test_and_where_to_read_more(kind: str, project: Path)
     ]
     assert not any("@@" in file.read_text() for file in added.files)
     assert added.bindings[0] == '"paper_shelfs": PaperShelf'
+    assert "bindings=" in added.wiring.read_text()
     for place in added.more.split(", "):
         assert (ROOT / place).exists(), place
+
+
+@pytest.mark.parametrize("kind", HOMES)
+def test_in_an_app_the_bindings_are_the_apps(kind: str, tmp_path: Path) -> None:
+    scaffold.make(tmp_path / "mine", Wish(kind, "mine"))
+
+    assert "bindings=" in pieces.add(tmp_path / "mine", "object").wiring.read_text()
 
 
 @pytest.mark.parametrize(("name", "many"), [("Lobby", "lobbies"), ("Day", "days")])
