@@ -51,7 +51,8 @@ class News(Reading):
         return len(self.ctx.get_web_sockets()) > CROWD
 
     async def _tell_news(self) -> None:
-        if self._is_crowd() and (people := views.people(self._visitors())) != self._shown:
+        visitors = self._visitors()
+        if self._is_crowd() and (people := views.people(visitors)) != self._shown:
             self._shown = people
             self.ctx.broadcast(people)
         if store.reading.take_reading(self._sql):
@@ -66,7 +67,7 @@ class News(Reading):
             await self._outbox.send(person.id, news | {"mentions": each.mentions, "at": at})
         if len(waiting) == AT_ONCE:
             await self._tell_later()
-        count = len(self._visitors())
+        count = len(visitors)
         if self._kind is RoomKind.OPEN and store.room.take_news(self._sql, count, seq):
             news = {"people": count, "messages": seq, "at": at}
             await self._outbox.send(TO_THE_DIRECTORY, news)
