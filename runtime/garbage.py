@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from runtime.clock import SystemClock, monotonic
 
-NEW: Final = 10_000  # objects more than were let go of, after which the newest are looked through
+NEW: Final = 4_000  # objects more than were let go of, after which the newest are looked through
 SURVIVING: Final = 2  # such looks, after which what has survived them is, and is set aside then
 NEVER: Final = 1_000_000_000  # what Python does by itself with what has survived that, too
 GROWTH: Final = 2  # times what was set aside, until all of it is looked through
@@ -31,8 +31,9 @@ class Collector:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._enough = 0
-        """How many objects are set aside when all of them are to be looked through."""
+        self._enough = self._room = 0
+        """How many objects are set aside when all of them are to be looked through, and how many
+        more that is at least: to count them takes a while, too."""
         self._is_due = False
         """Whether that is to be done as soon as there is time."""
         self._seconds = 0.0
@@ -56,7 +57,10 @@ class Collector:
             self.stop()
             return
         gc.freeze()  # what has survived; there is nothing younger at this moment
-        if not self._is_due and gc.get_freeze_count() > self._enough:
+        self._room -= (SURVIVING + 1) * NEW
+        if self._room < 0:
+            self._room = self._enough - gc.get_freeze_count()
+        if self._room < 0 and not self._is_due:
             self._is_due = True
             # It can't look while it looks; and this may be another thread.
             until = monotonic() + PATIENCE_SECONDS
@@ -75,4 +79,5 @@ class Collector:
         gc.collect()
         gc.freeze()
         self._seconds = monotonic() - begun
-        self._enough = GROWTH * gc.get_freeze_count()
+        count = gc.get_freeze_count()
+        self._enough, self._room = GROWTH * count, (GROWTH - 1) * count
