@@ -17,9 +17,10 @@ from apps.game.domain.match import OfferKind, Opponent
 
 
 def _known_game(name: str) -> str:
-    if name not in GAMES:
+    known = "-".join(name.lower().replace("_", " ").split())  # "Connect Four" is well meant
+    if known not in GAMES:
         raise ValueError(f"there is no game {name!r}; there are {', '.join(GAMES)}")
-    return name
+    return known
 
 
 class Body(BaseModel):
@@ -34,7 +35,7 @@ class Body(BaseModel):
 class Timed(Body):
     """So much time for the whole match, and something added for each move. In seconds."""
 
-    initial: Annotated[float, Field(ge=10, le=3 * 3600)]
+    initial: Annotated[float, Field(ge=1, le=3 * 3600)]
     increment: Annotated[float, Field(ge=0, le=180)] = 0.0
 
 
@@ -100,8 +101,10 @@ class Links(Body):
     """Where a match is found."""
 
     page: str
+    invitation: str | None
+    """The page for whoever is to sit opposite, as long as nobody does."""
     join: str | None
-    """For whoever is to sit opposite, as long as nobody does."""
+    """What their program posts to."""
     match: str
     log: str
     socket: str
@@ -117,10 +120,14 @@ class Joined(Body):
     @classmethod
     def of(cls, id: str, seat: int, key: str | None) -> Joined:
         """Return it with its links. `key` lets somebody else sit down."""
-        join = None if key is None else f"/game/{id}?key={key}"
-        api = f"/api/game/matches/{id}"
+        page, api = f"/game/{id}", f"/api/game/matches/{id}"
         links = Links(
-            page=f"/game/{id}", join=join, match=api, log=f"{api}/log", socket=f"/game/{id}/ws"
+            page=page,
+            invitation=None if key is None else f"{page}?key={key}",
+            join=None if key is None else f"{api}/join?key={key}",
+            match=api,
+            log=f"{api}/log",
+            socket=f"{page}/ws",
         )
         return cls(id=id, seat=seat, links=links)
 

@@ -184,12 +184,12 @@ async def join(
     match_id: MatchId,
     matches: Matches,
     data: JSONBody[JoinMatch | None] = None,
+    key: Key = "",
 ) -> Joined:
     """Take the free seat. Whoever sits there already keeps theirs."""
     guest = request.user
-    admission = await matches.get_by_name(match_id).join(
-        guest.id, guest.name, data.key if data else ""
-    )
+    key = data.key if data and data.key else key
+    admission = await matches.get_by_name(match_id).join(guest.id, guest.name, key)
     return await _joined(guest, admission, matches)
 
 

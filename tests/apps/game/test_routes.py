@@ -72,10 +72,14 @@ async def opened(
     body = {"game": game, "clock": FIVE_MINUTES, "opponent": "link", "seat": 0} | more
     answer = await ada.post("/matches", json=body)
     assert answer.status_code == 201, answer.text
-    key = answer.json()["links"]["join"].partition("key=")[2]
-    joined = await bob.post(f"/matches/{answer.json()['id']}/join", json={"key": key})
+    join, links = f"/matches/{answer.json()['id']}/join", answer.json()["links"]
+    key = links["invitation"].partition("key=")[2]
+    assert (await bob.post(f"{join}?key=guessed")).json()["rule"] == "wrong-key"
+    assert (await bob.post(join, json={"key": "guessed"})).json()["rule"] == "wrong-key"
+    assert links["join"] == f"/api/game{join}?key={key}"
+    joined = await bob.post(f"{join}?key={key}")
     assert joined.status_code == 201, joined.text
-    again = await bob.post(f"/matches/{answer.json()['id']}/join")
+    again = await bob.post(join, json={"key": key})
     assert (again.status_code, again.json()) == (201, joined.json())
     return str(answer.json()["id"])
 
@@ -87,8 +91,9 @@ async def move(who: httpx.AsyncClient, id: str, ply: int, move: str) -> httpx.Re
 
 async def test_a_match_is_played_by_the_api(people: list[httpx.AsyncClient]) -> None:
     ada, bob, eve = people
-    id = await opened(ada, bob)
+    id = await opened(ada, bob, "Connect Four")
 
+    assert (await ada.get(f"/matches/{id}")).json()["game"] == "connect-four"
     for ply, column in enumerate("1212121"):
         answer = await move((ada, bob)[ply % 2], id, ply, column)
         assert answer.status_code == 200, answer.text
@@ -215,7 +220,7 @@ NO_MOVES: list[Any] = [
 NO_MATCHES: list[dict[str, Any]] = [
     {"game": "chess"},
     {"game": None},
-    {"clock": {"initial": 9, "increment": 0}},
+    {"clock": {"initial": 0.5, "increment": 0}},
     {"clock": {"initial": 300, "increment": 0, "days": 1}},
     {"clock": {"days": 0}},
     {"clock": {"days": 15}},
