@@ -20,6 +20,7 @@ function open(place) {
   function show(text) {
     told.push(text);
     log.textContent = told.slice(-SHOWN).join("\n");
+    place.closest(".card").querySelector(".state").dispatchEvent(new Event("told"));
   }
   show("connecting …");
   socket.addEventListener("open", () => show("open"));

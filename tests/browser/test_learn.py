@@ -30,10 +30,12 @@ async def test_a_step_ticks_itself_off_when_windows_outlive_an_eviction(
     config = RuntimeConfig(data=tmp_path, debug=True)
     async with serving(create_app(config), **TRANSPORTS["detached"]) as address:
         await page.goto(f"http://{address}/learn/1/6")
+        await expect(page.get_by_text("Ten seconds after the last press")).to_be_visible()
         await page.get_by_label("Your name").fill("Ada")
         await page.get_by_role("button", name="Go on").click()
         for _ in range(2):
             await page.get_by_role("button", name="Open a window").click()
+        await expect(page.locator(".state")).to_have_text("awake, 2 windows open")
         await page.get_by_role("button", name="add()").click()
         windows = page.locator(".windows output")
         await expect(windows).to_contain_text(["1", "1"])
