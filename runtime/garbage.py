@@ -57,7 +57,7 @@ class Collector:
             self.stop()
             return
         gc.freeze()  # what has survived; there is nothing younger at this moment
-        self._room -= (SURVIVING + 1) * NEW
+        self._room -= (SURVIVING + 2) * NEW  # it is the look after these that has come here
         if self._room < 0:
             self._room = self._enough - gc.get_freeze_count()
         if self._room < 0 and not self._is_due:
