@@ -51,6 +51,7 @@ def test_what_a_text_quotes_is_in_the_code(step: Step) -> None:
     quoted = [block for block in step.blocks if block.file is None and block.language != "console"]
 
     assert {block.language for block in step.blocks} <= LANGUAGES
+    assert step.text.count("```") == 2 * len(step.blocks), "a fence is broken"
     for block in quoted:
         lines = " ".join(block.body.split())
         assert any(lines in " ".join(text.split()) for text in step.files.values()), block.body
