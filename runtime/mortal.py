@@ -318,10 +318,9 @@ def _end(waiting: asyncio.Future[None], failure: Exception | None) -> None:
 def _settings(data: Path, config: dict[str, Any]) -> RuntimeConfig:
     if config:
         return RuntimeConfig(data=data, **{"debug": True, **config})
-    environment = {
-        name: value for name, value in os.environ.items() if name.upper().startswith("RUNTIME_")
-    }
-    return _read_settings(tuple(environment.items()), Path.cwd()).model_copy(update={"data": data})
+    names = (name for name in os.environ if name.upper().startswith("RUNTIME_"))
+    environment = tuple((name, os.environ[name]) for name in names)
+    return _read_settings(environment, Path.cwd()).model_copy(update={"data": data})
 
 
 @lru_cache(maxsize=8)

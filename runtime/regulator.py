@@ -10,6 +10,7 @@ Actions and limits go by SQLite's names for them. Pure: nothing here touches a d
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 RESERVED: Final = "_cf_"
@@ -133,6 +134,7 @@ def changes_schema(action: str) -> bool:
     return action.startswith(("CREATE_", "ALTER_", "DROP_"))
 
 
+@lru_cache(1024)  # SQLite asks about each column of each statement, whenever it compiles one
 def allows(action: str, first: str | None, second: str | None, database: str | None) -> bool:
     """Whether object code may do this: an authorizer action of SQLite, with its arguments."""
     if action == "ALTER_TABLE":  # its fourth argument isn't the database, as elsewhere
