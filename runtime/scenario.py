@@ -6,6 +6,7 @@ How it is run is told in `simulation`.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -48,7 +49,7 @@ class World(Protocol):
         """Seconds since it began."""
 
 
-class Scenario:
+class Scenario(ABC):
     """What clients do to objects, and what must hold in the end. To be derived from.
 
     Each run makes one of its own, so it may keep in ``self`` what clients remember.
@@ -72,20 +73,20 @@ class Scenario:
     kinds: ClassVar[Sequence[Kind]] = KINDS
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
 
-    async def begin(self, client: Client) -> None:
+    async def begin(self, client: Client) -> None:  # noqa: B027  # most have no need of it
         """Prepare what the clients need, before anything goes wrong."""
 
+    @abstractmethod
     async def step(self, client: Client) -> None:
         """Let a client do one thing. What it does must come from `client.random` alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def check(self, client: Client, history: Sequence[Operation]) -> None:
         """Look at what is there in the end, when all goes well again, and at what was seen.
 
         Raises:
             Violation: If something is wrong; `checkers` do.
         """
-        raise NotImplementedError
 
 
 class Client:
