@@ -56,4 +56,5 @@ log.addEventListener("scroll", () => {
   look();
 }, { passive: true });
 document.addEventListener("visibilitychange", look);
+document.addEventListener("connection:lost", () => { told = 0; }); // and with it perhaps what was told last
 document.addEventListener("connection:open", look);

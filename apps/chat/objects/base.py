@@ -8,7 +8,7 @@ from datetime import timedelta
 from apps.chat import domain, store, views
 from apps.chat.domain import Message, NotThere, Person, Role, RoomKind, Standing, Visitor
 from apps.chat.objects.env import Env
-from runtime import DurableObject, DurableObjectState, errors
+from runtime import DurableObject, DurableObjectState, WebSocket, errors
 from runtime.patterns.feed import Feed
 from runtime.patterns.outbox import Letter, Outbox
 from runtime.patterns.presence import Presence
@@ -16,6 +16,8 @@ from runtime.patterns.presence import Presence
 NEWS = "news"
 """The alarm by which everybody hears what needn't be told at once."""
 NEWS_AFTER = timedelta(seconds=2)
+SEEN = "seen"
+"""What a window has shown: an entry of its attachment, until it is written with the news."""
 
 for refusal in (
     domain.BadRoomName,
@@ -70,6 +72,7 @@ class RoomBase(DurableObject[Env], ABC):
 
     def _standing(self, person: Person, entry: store.members.Entry) -> Standing:
         is_creator = entry.creator_id == person.id
+        read_up_to = max(entry.read_up_to, min(entry.last, self._seen(person)))
         spoke_at = None
         if entry.slow_seconds and not is_creator:
             spoke_at = store.last_post_at(self._sql, person)
@@ -77,12 +80,17 @@ class RoomBase(DurableObject[Env], ABC):
             person,
             entry.at,
             Role.CREATOR if is_creator else Role.MEMBER,
-            entry.read_up_to,
-            min(domain.MOST_UNREAD, entry.last - entry.read_up_to),
+            read_up_to,
+            min(domain.MOST_UNREAD, entry.last - read_up_to),
             entry.sanction.muted_until,
             entry.sanction.is_banned,
             None if spoke_at is None else spoke_at + timedelta(seconds=entry.slow_seconds),
         )
+
+    def _seen(self, person: Person) -> int:
+        """Return how far somebody's windows have shown everything, if that isn't written yet."""
+        windows = self.ctx.get_web_sockets(person.id)
+        return max((seen_in(ws) for ws in windows), default=0)
 
     def _find(self, seq: int) -> Message:
         message = store.find(self._sql, seq)
@@ -104,3 +112,9 @@ class RoomBase(DurableObject[Env], ABC):
         """Have the inboxes, the directory and the pages told what has changed, in a while."""
         if await self.ctx.storage.get_alarm(name=NEWS) is None:
             await self.ctx.storage.set_alarm(after, name=NEWS)
+
+
+def seen_in(ws: WebSocket) -> int:
+    """Return up to which message a window has shown everything, if that isn't written yet."""
+    seq: int = (ws.deserialize_attachment() or {}).get(SEEN, 0)
+    return seq

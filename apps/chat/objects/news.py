@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from apps.chat import store, views
 from apps.chat.domain import Listing, Person, RoomKind, Unread
+from apps.chat.objects.base import SEEN, seen_in
 from apps.chat.objects.directory import THE_ONE
 from apps.chat.objects.reading import Reading
 from apps.chat.store.rows import moment
@@ -47,10 +48,28 @@ class News(Reading):
         if store.room.room(self._sql) is not None:
             await self._tell_later()
 
+    async def _note_seen(self, ws: WebSocket, seq: int) -> None:
+        """Note in a window's attachment how far it has shown everything.
+
+        It is written with the news: a thousand people who read a message are one commit.
+        """
+        if seq > seen_in(ws):
+            ws.serialize_attachment({**ws.deserialize_attachment(), SEEN: seq})
+            await self._tell_later()
+
+    def _write_seen(self, ws: WebSocket) -> None:
+        if seq := seen_in(ws):
+            attachment = ws.deserialize_attachment()
+            ws.serialize_attachment({**attachment, SEEN: 0})
+            person = Person(*attachment["person"])
+            store.reading.read(self._sql, person, min(seq, store.last_seq(self._sql)))
+
     def _is_crowd(self) -> bool:
         return len(self.ctx.get_web_sockets()) > CROWD
 
     async def _tell_news(self) -> None:
+        for ws in self.ctx.get_web_sockets():
+            self._write_seen(ws)
         visitors = self._visitors()
         if self._is_crowd() and (people := views.people(visitors)) != self._shown:
             self._shown = people

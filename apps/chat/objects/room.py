@@ -70,6 +70,7 @@ class ChatRoom(Moderating, News):
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
     ) -> None:
         """Note that a window is gone. The others see it later, unless its person comes back."""
+        self._write_seen(ws)
         if await self._presence.leave(ws):
             await self._show_people()
             await self._tell_presence_later()
@@ -135,7 +136,7 @@ class ChatRoom(Moderating, News):
         elif message == "typing":
             self._show_typing(person)
         elif isinstance(message, str) and (read := _READ.fullmatch(message)):
-            await self.note_reading(person, int(read[1]))
+            await self._note_seen(ws, int(read[1]))
         else:
             raise Unacceptable("messages are sent by POST")
 

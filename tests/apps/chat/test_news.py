@@ -91,6 +91,30 @@ async def test_what_is_new_for_somebody_is_what_they_havent_read(
     assert (await room.scene(ADA)).me.unread == 0  # who speaks has read
 
 
+async def test_what_a_window_has_shown_is_written_with_the_news_or_when_it_closes(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    bob = await enter(runtime, room, BOB)
+    for number in range(3):
+        await room.post(ADA, f"c{number}", "hello")
+
+    async def bobs_place() -> list[int]:
+        """Return how far he has read, as he himself and as everybody else is told."""
+        mine, scene = (await room.scene(BOB)).me.read_up_to, await room.scene(ADA)
+        return [mine, *(reader.seq for reader in scene.readers if reader.person == BOB)]
+
+    await runtime.clock.advance(LONG)
+    await bob.send("read 2")
+    assert await bobs_place() == [2, 0]
+    await bob.send("read 1")
+    await runtime.clock.advance(LONG)
+    assert await bobs_place() == [2, 2]
+    await bob.send("read 3")
+    await bob.vanish()
+
+    assert await bobs_place() == [3, 3]
+
+
 async def test_an_inbox_knows_what_is_new_in_all_rooms(runtime: TestRuntime[Any]) -> None:
     tea, coffee = (runtime.env.rooms.get_by_name(name) for name in ("tea", "coffee"))
     for room in (tea, coffee):
