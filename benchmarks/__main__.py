@@ -15,6 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.chat import w4_chat
 from benchmarks.durability import latency, recovery, start
 from benchmarks.game import matches
 from benchmarks.memory import w5, w6
@@ -43,6 +44,7 @@ WORKLOADS = {
     "W2-ONE": Workload(w2_one),
     "W3": Workload(w3, steps=3, has_sockets=True),
     "W4": Workload(w4, steps=4, has_sockets=True),
+    "W4-CHAT": Workload(w4_chat, has_sockets=True),
     "W5": Workload(w5, steps=4, is_once=True, has_sockets=True),
     "W6": Workload(w6),
     "W7": Workload(w7, steps=3),

@@ -1,13 +1,14 @@
 """Many WebSocket clients at once, as cheap as they can be.
 
-Nothing is decoded: a server sends every client frames of one size, and bytes are counted. All
+Nothing is decoded: where a server sends every client frames of one size, bytes are counted. All
 clients read into one buffer. What they send is masked with zeros, so it is made only once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import cast
 
 CONNECTING_AT_ONCE = 64
@@ -35,11 +36,13 @@ class Member(asyncio.BufferedProtocol):
     """One client."""
 
     __slots__ = (
-        *("_answered", "_request", "_rest", "_size"),
+        *("_answered", "_begins", "_request", "_rest", "_size"),
         *("heard", "is_lost", "received", "transport"),
     )
 
-    def __init__(self, request: bytes, size: int, answered: asyncio.Future[None]) -> None:
+    def __init__(
+        self, request: bytes, size: int, begins: bytes, answered: asyncio.Future[None]
+    ) -> None:
         self.received = 0
         """How many messages it has received."""
         self.heard: Heard = _ignore
@@ -48,6 +51,7 @@ class Member(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport
         self._request = request
         self._size = size
+        self._begins = begins
         self._answered: asyncio.Future[None] | None = answered
         self._rest = b""
 
@@ -59,7 +63,7 @@ class Member(asyncio.BufferedProtocol):
         return _BUFFER  # what is in it is looked at before anybody else reads
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._rest or nbytes % self._size or _BUFFER[0] != _TEXT:
+        if self._begins or self._rest or nbytes % self._size or _BUFFER[0] != _TEXT:
             count = self._count(self._rest + bytes(_VIEW[:nbytes]))
         else:
             count = nbytes // self._size
@@ -83,38 +87,46 @@ class Member(asyncio.BufferedProtocol):
             assert head.startswith(b"HTTP/1.1 101"), head.decode()
             self._answered.set_result(None)
             self._answered, data = None, rest
-        while len(data) > 1:
-            size = self._size if data[0] == _TEXT else 2 + data[1]
-            if len(data) < size:
+        start = 0
+        while len(data) >= start + 2:
+            first, length = data[start : start + 2]
+            body = start + 2
+            if length == 126:
+                body, length = start + 4, int.from_bytes(data[start + 2 : start + 4])
+            stop = body + length
+            if len(data) < stop:
                 break
-            if data[0] == _TEXT:
-                count += 1
+            if first == _TEXT:
+                count += data.startswith(self._begins, body)
             else:
-                assert data[0] == _PING, f"the server sent {data[:125]!r}"
-                self.transport.write(_PONG % (0x80 | data[1]) + data[2:size])
-            data = data[size:]
-        self._rest = data
+                assert first == _PING, f"the server sent {data[start : start + 125]!r}"
+                self.transport.write(_PONG % (0x80 | length) + data[body:stop])
+            start = stop
+        self._rest = data[start:]
         return count
 
 
 class Crowd:
-    """Clients of one server, all of which receive messages of one size.
+    """Clients of one server, all of which receive the same messages.
 
     Args:
         payload: What any of them sends, and the server sends unchanged.
+        begins: What the messages begin with that are counted, where the server sends others too.
     """
 
-    def __init__(self, port: int, payload: bytes) -> None:
+    def __init__(self, port: int, payload: bytes, begins: bytes = b"") -> None:
         self.members: list[Member] = []
         self.frame = frame(payload)
         self._port = port
         self._size = len(self.frame) - 4  # of a frame without mask
+        self._begins = begins
 
-    async def join(self, paths: list[str]) -> None:
+    async def join(self, paths: list[str], cookies: Iterable[str] = repeat("")) -> None:
         """Connect one more client to each of `paths`."""
-        for first in range(0, len(paths), CONNECTING_AT_ONCE):
-            some = paths[first : first + CONNECTING_AT_ONCE]
-            self.members += await asyncio.gather(*map(self._connect, some))
+        doors = list(zip(paths, cookies, strict=False))
+        for first in range(0, len(doors), CONNECTING_AT_ONCE):
+            some = doors[first : first + CONNECTING_AT_ONCE]
+            self.members += await asyncio.gather(*(self._connect(*door) for door in some))
 
     @property
     def received(self) -> int:
@@ -147,12 +159,13 @@ class Crowd:
             member.transport.abort()
         self.members.clear()
 
-    async def _connect(self, path: str) -> Member:
+    async def _connect(self, path: str, cookie: str) -> Member:
         loop = asyncio.get_running_loop()
-        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n{_HEADERS}\r\n"
+        headers = f"Host: 127.0.0.1:{self._port}\r\nCookie: {cookie}\r\n{_HEADERS}"
+        request = f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()
         answered = loop.create_future()
         _, member = await loop.create_connection(
-            lambda: Member(request.encode(), self._size, answered), "127.0.0.1", self._port
+            lambda: Member(request, self._size, self._begins, answered), "127.0.0.1", self._port
         )
         async with asyncio.timeout(PATIENCE_SECONDS):
             await answered

@@ -64,7 +64,7 @@ async def w4(rounds: int, seconds: float, step: Step, *, transport: str) -> list
         for _ in range(rounds):
             for name, crowd in crowds.items():
                 await asyncio.sleep(SETTLE_SECONDS)
-                rates[name].append(await _deliveries(crowd, seconds, efforts[name]))
+                rates[name].append(await deliveries(crowd, seconds, efforts[name]))
                 step()
                 waits[name] += await _latencies(crowd, seconds)
                 step()
@@ -133,7 +133,7 @@ async def _echoes(crowd: Crowd, depth: int, seconds: float, effort: Effort) -> f
     return await _flat_out(crowd, crowd.members, depth, 1, seconds, effort)
 
 
-async def _deliveries(crowd: Crowd, seconds: float, effort: Effort) -> float:
+async def deliveries(crowd: Crowd, seconds: float, effort: Effort) -> float:
     """Return how many messages arrive in a second, at all members, if one member says them all."""
     reach = len(crowd.members)
     return await _flat_out(crowd, crowd.members[:1], IN_FLIGHT, reach, seconds, effort)

@@ -33,6 +33,11 @@ class Server:
         """Return how many bytes of memory it takes: its proportional set size."""
         return int(psutil.Process(self.pid).memory_full_info().pss)
 
+    def cpu_seconds(self) -> float:
+        """Return how long it has kept a core busy, all its threads together."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
     async def get(self, path: str) -> str:
         """Ask for something, on a connection of its own, and return the answer's body."""
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -1,4 +1,4 @@
-"""Our server of sockets: ``python -m benchmarks.rooms PORT DATA [--ws portable] [--idle 1]``."""
+"""Our server of sockets: ``python -m benchmarks.rooms PORT DATA [--ws portable] [--chat]``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from litestar import Litestar, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from apps.chat import app as chat
 from benchmarks.processes import give_back, raise_file_limit
 from runtime import (
     DurableObject,
@@ -51,6 +52,9 @@ class Room(DurableObject):
         return Response.switching_protocols()
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
+        await self.say(message)
+
+    async def say(self, message: str | bytes) -> None:
         self.ctx.storage.sql.exec("INSERT INTO messages (text) VALUES (?)", message)
         self.ctx.broadcast(message)
 
@@ -68,6 +72,7 @@ class Note(DurableObject):
         return str(self.ctx.storage.sql.exec("SELECT text FROM note").one()["text"])
 
 
+Asked = litestar.Request[Any, Any, Any]
 Socket = litestar.WebSocket[Any, Any, Any]
 Echoes = NamedDependency[DurableObjectNamespace[Echo]]
 Rooms = NamedDependency[DurableObjectNamespace[Room]]
@@ -84,6 +89,13 @@ async def echo(socket: Socket, name: FromPath[str], echoes: Echoes) -> None:
 async def join(socket: Socket, name: FromPath[str], rooms: Rooms) -> None:
     """W4, and the sockets of W5."""
     await forward(socket, to=rooms.get_by_name(name))
+
+
+@post("/rooms/{name:str}")
+async def say(request: Asked, name: FromPath[str], rooms: Rooms) -> str:
+    """W4-CHAT: what comes by POST goes to everybody in the room."""
+    await rooms.get_by_name(name).say((await request.body()).decode())
+    return "said"
 
 
 @post("/notes/{name:str}")
@@ -106,12 +118,11 @@ def awake() -> str:
     return str(sum(isinstance(thing, Persistence) for thing in gc.get_objects()))
 
 
-def create_app(data: Path, idle_seconds: float) -> Litestar:
+def create_app(config: RuntimeConfig) -> Litestar:
     """Return the application that is measured."""
-    bindings = {"echoes": Echo, "rooms": Room, "notes": Note}
-    runtime = Runtime(RuntimeConfig(data=data, idle_seconds=idle_seconds), bindings=bindings)
+    runtime = Runtime(config, bindings={"echoes": Echo, "rooms": Room, "notes": Note})
     return Litestar(
-        [echo, join, write, read, awake],
+        [echo, join, say, write, read, awake],
         plugins=[DurableObjectsPlugin(runtime)],
         openapi_config=None,
         logging_config=None,
@@ -125,11 +136,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--ws", choices=("detached", "portable"), default="detached")
     parser.add_argument("--idle", type=float, default=3600, metavar="SECONDS")
+    parser.add_argument("--chat", action="store_true", help="serve the chat itself")
     arguments = parser.parse_args()
     raise_file_limit()
     is_detached = arguments.ws == "detached"
+    settings = RuntimeConfig(data=arguments.data, idle_seconds=arguments.idle)
     config = uvicorn.Config(
-        create_app(arguments.data, arguments.idle),
+        chat.create_app(settings) if arguments.chat else create_app(settings),
         port=arguments.port,
         loop="uvloop",
         http=HttpProtocol if is_detached else "httptools",
