@@ -38,6 +38,7 @@ on("htmx:ws:before:connection", ({ detail }) => {
 on("htmx:ws:after:message:incoming", ({ detail: { message } }) => {
   since = [...message.data.matchAll(/ data-feed="([\w-]+)"/g)].at(-1)?.[1] ?? since;
   goOn();
+  if (connection.socket?.readyState !== WebSocket.OPEN) return; // it was put into the page after the end
   waiting = clearTimeout(waiting);
   show("open");
 });

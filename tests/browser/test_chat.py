@@ -14,6 +14,12 @@ from tests.browser.conftest import Server
 from tests.browser.windows import LOOK_AGAIN, LOOK_ELSEWHERE, enter, open_window, programs, running
 
 SCHEMES: Final = ("light", "dark")
+# What htmx says when it has put a message into the page, be the connection lost meanwhile.
+FINISH_LATE: Final = """
+    document.getElementById("log").dispatchEvent(new CustomEvent(
+        "htmx:ws:after:message:incoming", {detail: {message: {data: ""}}}));
+    if (document.body.dataset.connection === "open") throw new Error("it isn't open");
+"""
 WATCH_PEOPLE: Final = """
     window.shown = [];
     new MutationObserver(() => {
@@ -76,6 +82,7 @@ async def test_whoever_was_cut_off_is_shown_what_is_new_once_and_in_order(
         await ada.shows("before")
         for number in range(2):
             await ada.is_cut_off()
+            await ada.page.evaluate(FINISH_LATE)
             await others.say(f"missed {number}", f"missed too {number}")
             await expect(ada.messages).to_have_count(1 + 2 * number)
             await ada.has_the_network_again()
