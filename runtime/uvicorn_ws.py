@@ -191,7 +191,17 @@ class Server(uvicorn.Server):
     handlers that are under way get their time, and what they have written becomes durable before
     sockets are closed with 1012, which makes clients come back. The second ends the process;
     nothing that was acknowledged is lost by that either.
+
+    While it runs by `run`, the process is its own, and it looks for the process's garbage, too.
+    By `serve` it is a guest in somebody's loop, and leaves that to them.
     """
+
+    _collector: Collector | None = None
+    _has_the_process = False
+
+    def run(self, sockets: Any = None) -> None:
+        self._has_the_process = True
+        super().run(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
@@ -201,12 +211,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
-        if self.started:
+        if self.started and self._has_the_process:
             self._collector = Collector()
             self._collector.start()
 
     async def shutdown(self, sockets: Any = None) -> None:
-        self._collector.stop()
+        if self._collector is not None:
+            self._collector.stop()
         _Hall.stop(self.server_state)
         await super().shutdown(sockets)
 

@@ -6,11 +6,14 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import uvicorn
 
 from runtime.clock import SystemClock
-from runtime.garbage import NEW, SURVIVING, Collector
+from runtime.garbage import NEVER, NEW, SURVIVING, Collector
+from runtime.uvicorn_ws import Server
 
 
 @pytest.fixture
@@ -108,3 +111,27 @@ def test_a_loop_that_has_ended_wants_nothing_any_more() -> None:
     many(NEW * (SURVIVING + 3))
 
     assert gc.get_threshold() == before
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    """Serve nothing."""
+
+
+class Glance(Server):
+    """Stops as soon as it serves, and knows whether it looks for garbage then."""
+
+    is_looking = False
+
+    async def main_loop(self) -> None:
+        self.is_looking = gc.get_threshold() == (NEW, SURVIVING, NEVER)
+
+
+def test_a_server_looks_for_garbage_where_the_process_is_its_own() -> None:
+    config = uvicorn.Config(_nothing, port=0, lifespan="off", log_level="error")
+    alone, guest = Glance(config), Glance(config)
+
+    alone.run()
+    asyncio.run(guest.serve())
+
+    assert alone.is_looking
+    assert not guest.is_looking
