@@ -7,6 +7,7 @@ import statistics
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,8 +30,8 @@ FLAGS = 100  # which fall while all that goes on
 FLAG_SECONDS = 10.0  # after its second move the first of them runs out of time
 FLAG_STEP_SECONDS = 0.1  # the next one so much later
 PACE_SECONDS = 10.0  # between two moves of a match, while flags fall
-ASLEEP = 1000  # matches whose memory is measured
-WARM_UP = 500  # of these, which aren't counted
+ASLEEP = 2500  # matches whose memory is measured
+ASLEEP_AT_ONCE = 500  # an allocator gives and takes by large pieces, so the median of these counts
 IDLE_SECONDS = 0.25
 PATIENCE_SECONDS = 60
 
@@ -144,10 +145,12 @@ async def _flags(env: Any) -> list[float]:
 async def _asleep() -> float:
     """Return what a match that sleeps takes of memory, in KB."""
     async with _node(idle_seconds=IDLE_SECONDS) as node:
-        await _many(node.env, "warm", [DAILY] * WARM_UP)
-        before = await _settled(node)
-        await _many(node.env, "asleep", [DAILY] * ASLEEP)
-        return (await _settled(node) - before) / ASLEEP / 1024
+        await _many(node.env, "warm", [DAILY] * ASLEEP_AT_ONCE)
+        taken = [await _settled(node)]
+        for begin in range(0, ASLEEP, ASLEEP_AT_ONCE):
+            await _many(node.env, f"asleep-{begin}", [DAILY] * ASLEEP_AT_ONCE)
+            taken.append(await _settled(node))
+        return statistics.median(b - a for a, b in pairwise(taken)) / ASLEEP_AT_ONCE / 1024
 
 
 async def _settled(node: Runtime[Any]) -> int:
