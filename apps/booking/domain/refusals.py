@@ -49,6 +49,12 @@ class Taken(Conflict):
         super().__init__(message)
         self.alternatives = alternatives
 
+    @classmethod
+    def together(cls, count: int, alternatives: tuple[str, ...] = ()) -> Taken:
+        """Return the refusal of so many seats, whichever they are."""
+        what = "is no seat" if count == 1 else f"are no {count} seats together"
+        return cls(f"there {what} any more", alternatives)
+
 
 class Gone(Refusal):
     """It was there, and its time is over."""

@@ -128,7 +128,7 @@ class Hall:
         for number in range(len(self.house.sections)):
             if found := await self._section(number).take(hold, (), best):
                 return found
-        raise Taken(f"there are no {best} seats together any more")
+        raise Taken.together(best)
 
     async def sell(self, hold: Hold) -> None:
         """Note that a hold's seats are paid."""
@@ -199,7 +199,7 @@ def taken(
     found = seating.alternatives(free, width, near, len(wanted) or best)
     names = house.names_of(tuple(seat + first for seat in found))
     if not wanted:
-        return Taken(f"there are no {best} seats together any more", names)
+        return Taken.together(best, names)
     rows = [divmod(seat, width) for seat in near]
     gone = [
         seat for seat, (row, place) in zip(wanted, rows, strict=True) if not free[row] >> place & 1

@@ -47,8 +47,12 @@ async def test_all_seats_are_held_or_none(event: Event) -> None:
 async def test_the_best_seats_are_in_front_and_in_the_middle(event: Event) -> None:
     assert (await event.hold(ADA, (), 3)).seats == ("A2", "A3", "A4")
     assert (await event.hold(BOB, (), 2)).seats == ("B2", "B3")
-    with pytest.raises(Taken, match="no 6 seats together"):
+    with pytest.raises(Taken, match="there are no 6 seats together any more"):
         await event.hold(EVE, (), 6)
+    for best in (5, 2, 1, 1, 1):  # row C, and what is left of the others
+        await event.hold(EVE, (), best)
+    with pytest.raises(Taken, match="there is no seat any more"):
+        await event.hold(BOB, (), 1)
 
 
 @pytest.mark.parametrize(
