@@ -27,6 +27,9 @@ REACTIONS = {
 }
 """All there are: how they are called, and what they look like."""
 
+# Blanks, and what only says how others are shown, such as the direction of writing.
+_UNSEEN = ("Zs", "Zl", "Zp", "Cf")
+
 
 class BadText(Unacceptable):
     """That is no message."""
@@ -92,16 +95,20 @@ def message_text(text: str) -> str:
     """Return a message's text as it is kept: without blanks around it, lines ended alike.
 
     Raises:
-        BadText: If nothing is left, it is too long, or has characters nobody can read.
+        BadText: If nothing is left that can be seen, it is too long, or has control characters.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    if not text:
+    if not any(_is_seen(character) for character in text):
         raise BadText("a message needs some text")
     if len(text) > MAX_TEXT:
         raise BadText(f"a message has at most {MAX_TEXT:,} characters; this one has {len(text):,}")
     if any(_is_unreadable(character) for character in text):
         raise BadText("a message can't have control characters")
     return text
+
+
+def _is_seen(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) not in _UNSEEN
 
 
 def _is_unreadable(character: str) -> bool:

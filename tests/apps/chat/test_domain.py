@@ -97,6 +97,8 @@ def test_a_message_loses_the_blanks_around_it_and_keeps_those_inside() -> None:
     [
         ("", "needs some text"),
         (" \n\t ", "needs some text"),
+        ("\u202e", "needs some text"),
+        ("\u200b \u2066\u00ad", "needs some text"),
         ("x" * (MAX_TEXT + 1), "at most 2,000 characters; this one has 2,001"),
         ("a\x00b", "control characters"),
         ("a\ud800b", "control characters"),
