@@ -60,6 +60,7 @@ class Walk:
 
     async def take(self, step: Step) -> None:
         """Do it all, in order."""
+        await self._look_at("first")
         async with self._serving():
             for each in step.walk:
                 if isinstance(each, str):
@@ -73,9 +74,10 @@ class Walk:
                     await self._type(each)
 
     async def _do(self, words: dict[str, str | None]) -> None:
-        self._window = (words["window"] or self._window).lower()
         page = self._windows[self._window]
         match words:
+            case {"window": str(window)}:
+                await self._look_at(window.lower())
             case {"open": str(path)}:
                 await page.goto(f"http://{self._address}{path}")
             case {"press": str(button), "times": times}:
@@ -90,6 +92,11 @@ class Walk:
             case {"see": str(text), "never": never}:
                 found = page.get_by_text(text, exact=text.isdigit()).locator("visible=true").first
                 await (expect(found).to_be_hidden() if never else expect(found).to_be_visible())
+
+    async def _look_at(self, window: str) -> None:
+        # What nobody looks at is drawn once a second, and a click waits for two drawings.
+        self._window = window
+        await self._windows[window].bring_to_front()
 
     async def _type(self, command: Command) -> None:
         process = await asyncio.create_subprocess_shell(
