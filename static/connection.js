@@ -19,6 +19,12 @@ function goOn() {
   if (since) connection.url = connection.url.replace(/since=[\w-]*/, `since=${since}`); // read at every attempt
 }
 
+function lose() {
+  if (waiting) return;
+  waiting = setTimeout(show, OFFLINE_AFTER, "offline");
+  show("lost");
+}
+
 function reconnect() {
   if (connection?.socket?.readyState !== WebSocket.OPEN) htmx.process(source, true);
 }
@@ -48,9 +54,8 @@ on("htmx:ws:close", ({ detail: { code, reason } }) => {
   if (!connection.config.reconnectCodes.includes(code)) {
     clearTimeout(waiting);
     show("stopped");
-  } else if (!waiting) {
-    waiting = setTimeout(show, OFFLINE_AFTER, "offline");
-    show("lost");
+  } else {
+    lose();
   }
 });
 
@@ -58,5 +63,12 @@ document.addEventListener("tell", ({ detail }) => {
   if (connection?.socket?.readyState === WebSocket.OPEN) connection.socket.send(detail);
 });
 
+// Without a network a browser keeps a socket, and one that has no other end any more it would take
+// for open when the network is back.
+addEventListener("offline", () => {
+  if (connection?.socket?.readyState !== WebSocket.OPEN) return;
+  connection.socket.close();
+  lose(); // for what a browser waits for, before it says that the socket is closed, can't come
+});
 addEventListener("online", reconnect);
 addEventListener("pageshow", ({ persisted }) => { if (persisted) reconnect(); });
