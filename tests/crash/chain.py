@@ -22,11 +22,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from runtime.methods import methods_of
 from tests.crash import load, sabotage
 from tests.crash.model import History, Lie, State
 
 ENDS: Final = {"at work": 7, "while starting": 2, "while stopping": 1}
-MOST_ANSWERS: Final = 150  # until a life is in danger
+MOST_ANSWERS: Final = 100  # until a life is in danger
 SILENCE_SECONDS: Final = 30.0
 
 
@@ -157,6 +158,7 @@ def lives(folder: Path, seed: int, number: int) -> Iterator[Life]:
     rng = random.Random(seed)
     histories = {str(name): History() for name in range(load.OBJECTS)}
     start_seconds = 0.1
+    methods_of(load.Thing)  # is kept: no life has to find out again
     gc.freeze()
     for life in range(number + 2):
         config = load.settings(folder, rng)

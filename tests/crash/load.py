@@ -23,8 +23,8 @@ from typing import Any, Final, cast
 from runtime import AlarmInvocation, DurableObject, Runtime, RuntimeConfig, errors
 from tests.crash.model import Effect
 
-OBJECTS: Final = 200
-CLIENTS: Final = 64
+OBJECTS: Final = 100
+CLIENTS: Final = 32
 HOT: Final = 4  # objects that half of the load is for
 PATIENCE_SECONDS: Final = 3.0  # with alarms that should have rung
 SOON: Final = "soon"
