@@ -22,6 +22,7 @@ EXERCISES = [
     for each in tutorial.exercises
 ]
 TEST = "make try-test"
+PLUGINS = [import_module(name) for name in ("pytest_asyncio.plugin", "pytest_timeout")]
 
 pytest_plugins = ["pytester"]  # pytest in pytest
 
@@ -49,11 +50,12 @@ def name(step: Step) -> str:
 
 def run(pytester: pytest.Pytester, *files: str) -> tuple[int, str]:
     """Run pytest as ``make try-test`` does, in this process; return its status and its output."""
-    plugins = ["-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
-    options = ["-q", *plugins, "-o", "addopts=", "-c", str(ROOT / "pyproject.toml")]
+    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-c", str(ROOT / "pyproject.toml")]
+    # Or it begins at the root of all folders, and looks at that of each test before this one.
+    confined = [f"--{option}={pytester.path}" for option in ("rootdir", "confcutdir")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # of a dozen, two are needed
-        result = pytester.runpytest_inprocess(*options, *files)
+        result = pytester.runpytest_inprocess(*options, *confined, *files, plugins=PLUGINS)
     return int(result.ret), "\n".join(result.outlines)
 
 
