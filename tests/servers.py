@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import httpx
@@ -29,6 +29,23 @@ COMPRESSING: Final[dict[str, dict[str, Any]]] = {
     "detached": {"ws": CompressingWebSocketProtocol},
 }
 """The same, with permessage-deflate for clients that offer it."""
+
+
+class PromptServer(Server):
+    """One that is told to stop by whoever has started it, and needn't look whether it was."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._told.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # which it does once a second, for the date
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 1)
 
 
 def http_client(address: str | httpx.URL, **options: Any) -> httpx.AsyncClient:
@@ -59,12 +76,12 @@ async def serving(
     if kernel_bytes is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)  # connections too
     options = {"ws": ws, "log_level": "error", "access_log": False} | settings
-    server = Server(uvicorn.Config(app, **options))
+    server = PromptServer(uvicorn.Config(app, **options))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not running.done():  # uvicorn has no signal for it
         await asyncio.sleep(0.005)
     try:
         yield "{}:{}".format(*listener.getsockname())
     finally:
-        server.should_exit = True
+        server.stop()
         await running
