@@ -1,12 +1,19 @@
-"""What Python's garbage collector looks through while a node serves."""
+"""What Python's garbage collector looks through while a node serves.
+
+It is tried in a process that has little else in memory: all of that is looked through again and
+again, and where these tests run there are thousands of others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import weakref
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import pytest
 import uvicorn
@@ -15,14 +22,44 @@ from runtime.clock import SystemClock
 from runtime.garbage import NEVER, NEW, SURVIVING, Collector
 from runtime.uvicorn_ws import Server
 
+Trial: TypeAlias = Callable[[], Awaitable[None]] | Callable[[], None]
 
-@pytest.fixture
-async def collector() -> AsyncIterator[Collector]:
-    """One that is at work."""
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Executor]:
+    """A process with little else in memory."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def alone(trial: Trial) -> Callable[[Executor], None]:
+    """Run a test elsewhere."""
+
+    def test(elsewhere: Executor) -> None:
+        elsewhere.submit(run, trial.__name__).result()
+
+    test.trial = trial  # type: ignore[attr-defined]  # by which `run` finds it over there
+    return test
+
+
+def run(name: str) -> None:
+    """Be the other process."""
+    trial = globals()[name].trial
+    if asyncio.iscoroutinefunction(trial):
+        asyncio.run(trial())
+    else:
+        trial()
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Have a collector at work inside the block."""
     collector = Collector()
     collector.start()
-    yield collector
-    collector.stop()
+    try:
+        yield
+    finally:
+        collector.stop()
 
 
 class Node:
@@ -37,58 +74,65 @@ def many(count: int) -> list[list[None]]:
     return [[] for _ in range(count)]
 
 
-async def test_what_has_survived_is_not_looked_through_again(collector: Collector) -> None:
-    before = gc.get_freeze_count()
+@alone
+async def test_what_has_survived_is_not_looked_through_again() -> None:
+    with collecting():
+        before = gc.get_freeze_count()
 
-    kept = many(NEW * (SURVIVING + 3))
+        kept = many(NEW * (SURVIVING + 3))
 
-    assert gc.get_freeze_count() - before > NEW * SURVIVING
-    assert len(gc.get_objects()) < NEW * (SURVIVING + 2)
-    assert len(kept) == NEW * (SURVIVING + 3)
-
-
-async def test_new_garbage_is_found_at_once(collector: Collector) -> None:
-    garbage = weakref.ref(Node())
-    assert garbage() is not None
-
-    kept = many(2 * NEW)
-
-    assert garbage() is None
-    assert kept
+        assert gc.get_freeze_count() - before > NEW * SURVIVING
+        assert len(gc.get_objects()) < NEW * (SURVIVING + 2)
+        assert len(kept) == NEW * (SURVIVING + 3)
 
 
-async def test_old_garbage_is_found_when_there_is_twice_as_much_as_before(
-    collector: Collector,
-) -> None:
-    node = Node()
-    garbage = weakref.ref(node)
-    kept = many(NEW * (SURVIVING + 3))
-    del node
-    await asyncio.sleep(0)
-    assert garbage() is not None, "it was set aside"
+@alone
+async def test_new_garbage_is_found_at_once() -> None:
+    with collecting():
+        garbage = weakref.ref(Node())
+        assert garbage() is not None
 
-    kept += many(gc.get_freeze_count() + 10 * NEW)
-    await asyncio.sleep(0)
+        kept = many(2 * NEW)
 
-    assert garbage() is None
+        assert garbage() is None
+        assert kept
 
 
-async def test_old_garbage_is_not_looked_for_while_something_is_due(collector: Collector) -> None:
-    clock, found = SystemClock(), asyncio.Event()
-    node = Node()
-    garbage = weakref.ref(node, lambda _: found.set())
-    kept = many(NEW * (SURVIVING + 3))
-    del node
-    clock.call_at(clock.time(), lambda: None)
+@alone
+async def test_old_garbage_is_found_when_there_is_twice_as_much_as_before() -> None:
+    with collecting():
+        node = Node()
+        garbage = weakref.ref(node)
+        kept = many(NEW * (SURVIVING + 3))
+        del node
+        await asyncio.sleep(0)
+        assert garbage() is not None, "it was set aside"
 
-    kept += many(gc.get_freeze_count() + 10 * NEW)
-    await asyncio.sleep(0)
+        kept += many(gc.get_freeze_count() + 10 * NEW)
+        await asyncio.sleep(0)
 
-    assert garbage() is not None
-    await asyncio.wait_for(found.wait(), 10)
-    assert garbage() is None
+        assert garbage() is None
 
 
+@alone
+async def test_old_garbage_is_not_looked_for_while_something_is_due() -> None:
+    with collecting():
+        clock, found = SystemClock(), asyncio.Event()
+        node = Node()
+        garbage = weakref.ref(node, lambda _: found.set())
+        kept = many(NEW * (SURVIVING + 3))
+        del node
+        clock.call_at(clock.time(), lambda: None)
+
+        kept += many(gc.get_freeze_count() + 10 * NEW)
+        await asyncio.sleep(0)
+
+        assert garbage() is not None
+        await asyncio.wait_for(found.wait(), 10)
+        assert garbage() is None
+
+
+@alone
 async def test_afterwards_python_does_as_it_always_has() -> None:
     before, callbacks = gc.get_threshold(), list(gc.callbacks)
 
@@ -101,6 +145,7 @@ async def test_afterwards_python_does_as_it_always_has() -> None:
     assert (gc.get_threshold(), gc.callbacks) == (before, callbacks)
 
 
+@alone
 def test_a_loop_that_has_ended_wants_nothing_any_more() -> None:
     before = gc.get_threshold()
 
@@ -126,12 +171,13 @@ class Glance(Server):
         self.is_looking = gc.get_threshold() == (NEW, SURVIVING, NEVER)
 
 
+@alone
 def test_a_server_looks_for_garbage_where_the_process_is_its_own() -> None:
     config = uvicorn.Config(_nothing, port=0, lifespan="off", log_level="error")
-    alone, guest = Glance(config), Glance(config)
+    host, guest = Glance(config), Glance(config)
 
-    alone.run()
+    host.run()
     asyncio.run(guest.serve())
 
-    assert alone.is_looking
+    assert host.is_looking
     assert not guest.is_looking
