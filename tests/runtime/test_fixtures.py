@@ -74,8 +74,9 @@ def run(folder: Path, conftest: str, *options: str) -> str:
     (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PYTEST_ADDOPTS", None)
+    plugins = ["--disable-plugin-autoload", "-p", "pytest_asyncio.plugin", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options],
+        [sys.executable, "-m", "pytest", "-q", *plugins, *options],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -18,6 +18,9 @@ from runtime.pieces import PIECES
 from runtime.starters import HOMES, Wish
 
 IS_THOROUGH = "SCAFFOLDS" in os.environ  # `make scaffolds`: their types, and all tests of the apps
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
+# To find and import all plugins takes longer than most tests, and these are the two in use.
+PLUGINS = ("--disable-plugin-autoload", "-p", "pytest_asyncio.plugin", "-p", "pytest_timeout")
 
 SAMPLE = '''"""The first test of each file. All of them have run in the clone."""
 
@@ -70,7 +73,7 @@ def test_a_counter_with_every_piece_is_green_at_once(tmp_path: Path) -> None:
     check(project, "ruff", "format", "--check", "--no-cache")
     if IS_THOROUGH:
         check(project, "mypy", "--cache-dir", str(tmp_path))
-    assert " passed" in check(project, "pytest", "-q", "-p", "no:cacheprovider")
+    assert " passed" in check(project, *PYTEST, *([] if IS_THOROUGH else PLUGINS))
 
 
 @pytest.mark.parametrize("kind", HOMES)
@@ -85,9 +88,9 @@ def test_an_app_is_green_in_a_project_of_its_own(kind: str, tmp_path: Path) -> N
     check(project, "ruff", "format", "--check", "--no-cache")
     if IS_THOROUGH:
         check(project, "mypy", "--cache-dir", str(tmp_path))
-        check(project, "pytest", "-q", "-p", "no:cacheprovider")
+        check(project, *PYTEST)
         return
     (tmp_path / "sample.py").write_text(SAMPLE)
     files = list((project / "tests").rglob("test_*.py"))
-    printed = check(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "sample")
+    printed = check(project, *PYTEST, *PLUGINS, "-p", "sample")
     assert f"{len(files)} passed" in printed
