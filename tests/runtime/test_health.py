@@ -200,8 +200,8 @@ async def test_the_catalog_is_written_when_the_disk_lets_go(
     catalog = runtime._catalog
     [(pages,)] = await catalog._connection.execute_fetchall("PRAGMA page_count")
     await catalog._connection.execute(f"PRAGMA max_page_count = {pages}")  # for SQLite, it's full
-    for number in range(200):
-        await runtime.env.notes.get_by_name(f"{number} {'x' * 200}").write("more")
+    for number in range(40):
+        await runtime.env.notes.get_by_name(f"{number} {'x' * 1000}").write("more")
     await runtime.settle()
     assert (runtime.health.is_well, runtime.health.reason) == (False, "No space left on device")
     await runtime.clock.advance(30)
@@ -215,7 +215,7 @@ async def test_the_catalog_is_written_when_the_disk_lets_go(
 
     assert runtime.health.is_well
     with closing(sqlite3.connect(runtime.config.data / "catalog.sqlite")) as file:
-        assert file.execute("SELECT count(*) FROM objects").fetchone() == (201,)
+        assert file.execute("SELECT count(*) FROM objects").fetchone() == (41,)
 
 
 async def test_what_sqlite_says_of_the_disk_counts(runtime: TestRuntime[Any]) -> None:
