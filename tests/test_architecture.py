@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,13 @@ READS_THE_TIME = re.compile(
 BROAD = {"runtime/events.py", "runtime/litestar.py", "runtime/tasks.py"}
 
 
-def imports(file: Path, *, at_run_time: bool = True) -> Iterator[str]:
-    """Yield the modules that a file imports, with their packages."""
-    tree = ast.parse(file.read_text())
+@cache  # they are asked for again and again, and stay as they are
+def imports(file: Path, *, at_run_time: bool = True) -> tuple[str, ...]:
+    """Return the modules that a file imports, with their packages."""
+    return tuple(_imports(ast.parse(file.read_text()), at_run_time))
+
+
+def _imports(tree: ast.Module, at_run_time: bool) -> Iterator[str]:
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree):
         if at_run_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
