@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Final
 
-import httpx
 import psutil
 import uvloop
 from rich.console import Console
@@ -24,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tests.churn.people import Person, Tally
+from tests.servers import http_client
 
 READING_SECONDS: Final = 5.0
 READINGS: Final = 12  # at least, however short the soak
@@ -117,8 +117,8 @@ class Server:
 
     async def read(self) -> Reading:
         """Look how it is."""
-        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
-            answer = (await client.get(f"{self._address}/state")).raise_for_status()
+        async with http_client(self._address, timeout=PATIENCE_SECONDS) as client:
+            answer = (await client.get("/state")).raise_for_status()
         memory = self._process.memory_full_info().uss
         return Reading(monotonic() - self._begun, memory, **answer.json())
 
