@@ -23,6 +23,7 @@ from playwright.async_api import Browser, Error, Page, expect
 
 from runtime.litestar import DurableObjectsPlugin
 from tests.servers import TRANSPORTS, serving
+from tests.tutorials.forks import Fork
 from tests.tutorials.printed import check_printed
 from tutorials.steps import Command, Step, Tutorial, tutorials
 
@@ -51,7 +52,7 @@ class Walk:
         self._windows = windows
         self._window = "first"
         self._is_killed = any("kill -9" in command.line for command in step.commands)
-        self._process: asyncio.subprocess.Process | None = None
+        self._server: Fork | None = None
         self._runtime: Any = None
         self._address = ""
         shutil.copytree(step.folder, folder / "try")
@@ -109,8 +110,9 @@ class Walk:
         printed, _ = await process.communicate()
         check_printed(command.output, printed.decode())
         if "kill -9" in command.line:
-            assert self._process is not None
-            await self._process.wait()
+            assert self._server is not None
+            await self._server.ends()
+            self._server = None
 
     async def _let_sleep(self) -> None:
         if self._runtime is None:  # a server that can be killed is told to be quick
@@ -145,21 +147,15 @@ class Walk:
             return
         await self._stop()
         port = self._address.rpartition(":")[2] or "0"  # the one that its windows know
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tutorials", "serve", "--port", port),
-            cwd=self._folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "RUNTIME_IDLE_SECONDS": "0.5"},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert self._process.stdout is not None
-        line = (await self._process.stdout.readline()).decode()
+        self._server = Fork(self._folder, port, os.environ | {"RUNTIME_IDLE_SECONDS": "0.5"})
+        line = await self._server.says()
         self._address = re.findall(r"http://(\S+)", line)[0]
         assert line.rstrip().replace(self._address, ADDRESS) == SERVING
 
     async def _stop(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            await self._process.wait()
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
 
 
 async def reload(page: Page) -> None:

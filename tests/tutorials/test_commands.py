@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.tutorials.printed import check_printed
@@ -26,21 +32,8 @@ PLUGINS = [import_module(name) for name in ("pytest_asyncio.plugin", "pytest_tim
 
 pytest_plugins = ["pytester"]  # pytest in pytest
 
-# What the steps import. A pytest in pytest forgets what it was the first to import.
-for _module in (
-    "litestar.plugins.jinja",
-    "litestar.static_files",
-    "litestar.template",
-    "litestar.testing",
-    "runtime.litestar",
-    "runtime.patterns.feed",
-    "runtime.patterns.outbox",
-    "runtime.patterns.letterbox",
-    "runtime.patterns.presence",
-    "runtime.patterns.rate_limit",
-    "runtime.testing",
-):
-    import_module(_module)
+# A pytest in pytest forgets what it was the first to import.
+import_module("tests.tutorials.imports")
 
 
 def name(step: Step) -> str:
@@ -82,6 +75,24 @@ def test_what_a_text_has_typed_is_what_is_run_here() -> None:
     assert "\ntry-test: .venv/.dev" in makefile
     assert "\t@$(PY) -m tutorials test\n" in makefile
     assert "\t@exec $(PY) -m tutorials serve --port '$(PORT)'\n" in makefile
+
+
+def test_the_command_serves_what_is_in_try(tmp_path: Path) -> None:
+    shutil.copytree(STEPS[0].folder, tmp_path / "try")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tutorials", "serve", "--port", "0"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            address = re.findall(r"http://\S+", process.stdout.readline())[0]
+            assert httpx.get(address, verify=False).is_success
+        finally:
+            process.terminate()
+    assert process.returncode == -signal.SIGTERM
 
 
 def test_what_stands_in_the_way_is_named(
