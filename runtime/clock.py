@@ -16,7 +16,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 TIDY_FROM: Final = 256  # timers in a queue, cancelled ones included
 RECHECK_SECONDS: Final = 60.0  # the longest sleep: a wall clock may be set forward meanwhile
@@ -97,10 +97,10 @@ class DueQueue:
 class SystemClock:
     """The machine's time. Needs a running loop only while something is due."""
 
-    _all: ClassVar[WeakSet[SystemClock]] = WeakSet()
+    _all: ClassVar[WeakValueDictionary[int, SystemClock]] = WeakValueDictionary()
 
     def __init__(self) -> None:
-        self._all.add(self)
+        self._all[id(self)] = self
         self._due = DueQueue()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
@@ -122,10 +122,13 @@ class SystemClock:
 
     @classmethod
     def spare_seconds(cls) -> float:
-        """Return for how long nothing becomes due by any of them that was set for a moment."""
-        moments = (clock._due.earliest() for clock in cls._all)
-        next_one = min((moment for moment in moments if moment is not None), default=math.inf)
-        return next_one - time.time()
+        """Return for how long nothing becomes due by any of them that was set for a moment.
+
+        From any thread: it looks at one number of each. Something may have been cancelled since.
+        """
+        clocks = [clock for each in cls._all.valuerefs() if (clock := each()) is not None]
+        moments = (clock._wake_at for clock in clocks if clock._wake is not None)
+        return min(moments, default=math.inf) - time.time()
 
     def _arm(self) -> None:
         if self._wake is not None:

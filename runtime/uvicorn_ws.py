@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -192,16 +193,21 @@ class Server(uvicorn.Server):
     sockets are closed with 1012, which makes clients come back. The second ends the process;
     nothing that was acknowledged is lost by that either.
 
-    While it runs by `run`, the process is its own, and it looks for the process's garbage, too.
-    By `serve` it is a guest in somebody's loop, and leaves that to them.
+    While it runs by `run`, in the main thread, the process is its own, and it looks for the
+    process's garbage, too. By `serve` it is a guest in somebody's loop, and leaves that to them.
     """
 
     _collector: Collector | None = None
     _has_the_process = False
 
     def run(self, sockets: Any = None) -> None:
-        self._has_the_process = True
-        super().run(sockets)
+        self._has_the_process = threading.current_thread() is threading.main_thread()
+        try:
+            super().run(sockets)
+        finally:
+            self._has_the_process = False
+            if self._collector is not None:
+                self._collector.stop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
@@ -216,8 +222,6 @@ class Server(uvicorn.Server):
             self._collector.start()
 
     async def shutdown(self, sockets: Any = None) -> None:
-        if self._collector is not None:
-            self._collector.stop()
         _Hall.stop(self.server_state)
         await super().shutdown(sockets)
 

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import pytest
@@ -133,16 +134,55 @@ async def test_old_garbage_is_not_looked_for_while_something_is_due() -> None:
 
 
 @alone
-async def test_afterwards_python_does_as_it_always_has() -> None:
+async def test_afterwards_python_does_as_it_was_told_before() -> None:
+    gc.set_threshold(5_000, 20, 100)
     before, callbacks = gc.get_threshold(), list(gc.callbacks)
 
     collector = Collector()
     collector.start()
     during = gc.get_threshold()
+    node = Node()
+    garbage = weakref.ref(node)
+    kept = many(NEW * (SURVIVING + 3))
+    del node
+    collector.stop()
     collector.stop()
 
     assert during != before
     assert (gc.get_threshold(), gc.callbacks) == (before, callbacks)
+    gc.collect()
+    assert garbage() is None, "nothing stays set aside"
+    assert kept
+
+
+@alone
+async def test_what_was_still_to_be_done_isnt_done_afterwards() -> None:
+    with collecting():
+        kept = many(gc.get_freeze_count() + 10 * NEW)
+    await asyncio.sleep(0)
+
+    assert gc.get_freeze_count() == 0
+    assert kept
+
+
+@alone
+async def test_no_object_has_a_part_in_what_others_leave_behind() -> None:
+    mine, seen = ContextVar("mine", default=False), []
+
+    class Will(Node):
+        def __del__(self) -> None:
+            seen.append(mine.get())
+
+    with collecting():
+        will = Will()
+        kept = many(NEW * (SURVIVING + 3))
+        del will
+        mine.set(True)
+        kept += many(gc.get_freeze_count() + 10 * NEW)
+        await asyncio.sleep(0)
+
+    assert seen == [False]
+    assert kept
 
 
 @alone
