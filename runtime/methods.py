@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from types import GenericAlias
 from typing import Any, Final, TypeAlias, get_type_hints
 
@@ -27,6 +26,7 @@ RESERVED: Final = frozenset(
     "fetch alarm web_socket_message web_socket_close web_socket_error connect dup".split()
 )
 _PRIVATE_MARK: Final = "_rpc_private"
+_KNOWN_MARK: Final = "_rpc_methods"
 _EXACT: Final = frozenset({str, int, float, bool, bytes, type(None)})
 # The base class's own: its handlers are reserved, and its fields are nobody's business.
 _FIELDS: Final = frozenset({"ctx", "env", "migrations"})
@@ -124,14 +124,13 @@ class Plain:
         return Parameter(f"the result of {self.name}()", None).accept(result, refer, crossing)
 
 
-@lru_cache(maxsize=1024)  # to find out takes milliseconds, and tests start a runtime each
 def methods_of(
     cls: type,
     *,
     reserved: frozenset[str] = RESERVED | _FIELDS,
     taken: frozenset[str] = _OWN_TO_STUBS,
 ) -> dict[str, Method]:
-    """Return what a stub of `cls` may call, by name. Not to be changed.
+    """Return what a stub of `cls` may call, by name.
 
     Args:
         reserved: Names that can't be called, whatever they are.
@@ -164,7 +163,18 @@ def no_such_method(name: str, reserved: frozenset[str] = RESERVED) -> TypeError:
 
 
 def _method(cls: type, name: str, function: Callable[..., Any]) -> Method:
+    # Kept with the function itself, since to find out takes milliseconds and tests start a runtime
+    # each: so it goes when the function does. What wraps a function has a copy of its attributes.
     full_name = f"{cls.__name__}.{name}"
+    known: dict[str, tuple[object, Method]] = function.__dict__.get(_KNOWN_MARK, {})
+    of, method = known.get(full_name, (None, None))
+    if method is None or of is not function:
+        method = _made(full_name, function)
+        setattr(function, _KNOWN_MARK, {**known, full_name: (function, method)})
+    return method
+
+
+def _made(full_name: str, function: Callable[..., Any]) -> Method:
     signature = inspect.signature(function)
     own = list(signature.parameters.values())[1:]
     try:

@@ -37,7 +37,7 @@ from runtime.segments import begin_anew
 from runtime.sql import ClockVFS
 from runtime.stamps import FORGOTTEN, MICROSECONDS, Stamps
 from runtime.syncer import Syncer
-from runtime.tasks import task_factory
+from runtime.wire import forget_classes
 
 _CATALOG: Final = "catalog.sqlite"
 EnvT = TypeVar("EnvT", default=Any)
@@ -193,6 +193,7 @@ class Runtime(Generic[EnvT]):
         self.host.bind(self.namespaces, env)
         self.host.renew()
 
+        forget_classes()
     @staticmethod
     def check_folder(config: RuntimeConfig) -> None:
         """Raise `DataFolderRefused` if a runtime couldn't start on its data folder now."""

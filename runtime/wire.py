@@ -263,7 +263,14 @@ def _shape(kind: type) -> Literal["model", "dataclass", "whole", "copy"] | None:
         return "whole"
     if getattr(kind, "crosses_by_copy", False):
         return "copy"
-    return "dataclass" if dataclasses.is_dataclass(kind) else None
+    is_whole = dataclasses.is_dataclass(kind) and not issubclass(kind, _HOLDERS)
+    return "dataclass" if is_whole else None
+
+
+def forget_classes() -> None:
+    """Let go of the classes whose values have crossed: they may have been replaced."""
+    _fields.cache_clear()
+    _shape.cache_clear()
 
 
 def unsendable(kind: type) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import typing
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,6 +150,58 @@ def test_a_wrapped_method_keeps_its_signature_and_its_privacy() -> None:
 
     assert set(methods) == {"hold"}
     assert methods["hold"].signature == METHODS["hold"].signature
+
+
+def test_a_class_that_is_changed_later_has_other_methods_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Kettle:
+        async def boil(self, cups: int) -> None: ...
+        async def pour(self) -> None: ...
+
+    class Samovar(Kettle): ...
+
+    assert methods_of(Kettle)["boil"].name == "Kettle.boil"
+    assert methods_of(Samovar)["boil"].name == "Samovar.boil"
+
+    def boil(self: Any, cups: str, milk: bool = False) -> None: ...
+
+    monkeypatch.setattr(Kettle, "boil", boil)
+    monkeypatch.setattr(Kettle, "drink", boil, raising=False)
+    monkeypatch.delattr(Kettle, "pour")
+
+    for kind in (Kettle, Samovar):
+        methods = methods_of(kind)
+        assert set(methods) == {"boil", "drink"}
+        assert list(methods["boil"].parameters) == ["cups", "milk"]
+        assert not methods["boil"].is_async
+        assert methods["boil"].accept(("two",), {}, refer) == (("two",), {})
+
+
+def test_what_wraps_a_method_that_was_called_before_is_another_method() -> None:
+    class Kettle:
+        async def boil(self) -> None: ...
+
+    assert methods_of(Kettle)["boil"].is_async
+
+    @functools.wraps(Kettle.boil)
+    def boil(self: Any) -> None: ...
+
+    Kettle.boil = boil  # type: ignore[method-assign, assignment]
+
+    assert not methods_of(Kettle)["boil"].is_async
+
+
+def test_a_class_that_nobody_has_any_more_is_forgotten() -> None:
+    class Kettle:
+        async def boil(self) -> None: ...
+
+    gone = weakref.ref(Kettle)
+    methods_of(Kettle)
+    del Kettle
+    gc.collect()
+
+    assert gone() is None
 
 
 def test_a_method_knows_whether_it_is_async() -> None:
