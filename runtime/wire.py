@@ -29,6 +29,8 @@ MAX_DEPTH: Final = 100  # of values within values; also what catches one that co
 RPC_TARGET_MARK: Final = "_rpc_target"
 """The attribute by which `RpcTarget` is known here."""
 
+# What has contents beside its fields, if it is a dataclass.
+_HOLDERS: Final = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
 # Neither copied nor looked into.
 _ATOMS: Final = frozenset({type(None), bool, int, float, UUID, Decimal, datetime})
 

@@ -158,6 +158,11 @@ class Names(list[str]):
     pass
 
 
+@dataclasses.dataclass
+class Basket(list[Any]):
+    owner: str = ""
+
+
 class Reference:
     crosses_by_reference = True
 
@@ -281,6 +286,7 @@ def test_a_function_crosses_as_the_reference_that_is_made_of_it() -> None:
         bytearray(b"x"),
         memoryview(b"x"),
         Names(["a"]),
+        Basket(),
         Pair(1),
         OrderedDict(a=1),
         timedelta(1),
