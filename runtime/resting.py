@@ -1,7 +1,7 @@
 """A loop that says when it is at rest, for runs in which time moves only then.
 
-It is at rest when it would wait: for a timer, a socket or a thread. What it asks its selector tells
-that, with no need to look again and again whether anything has happened.
+It is at rest when it would wait, for a timer or a socket; for a thread it does wait. What it asks
+its selector tells that, with no need to look again and again whether anything has happened.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class RestingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._turns = 0
+        self._in_threads = 0
         self._waiting: asyncio.Future[None] | None = None
         super().__init__(_Selector(self._turn))
 
@@ -31,8 +32,19 @@ class RestingLoop(asyncio.SelectorEventLoop):
         self._turns, self._waiting = 0, self.create_future()
         await self._waiting
 
+    def run_in_executor(self, *what: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        self._in_threads += 1
+        future = super().run_in_executor(*what)
+        future.add_done_callback(self._thread_is_done)
+        return future
+
+    def _thread_is_done(self, _: object) -> None:
+        self._in_threads -= 1
+
     def _turn(self, is_at_rest: bool) -> bool:
         """Begin a turn. Returns whether there is something to do in it."""
+        if is_at_rest and self._in_threads:
+            return False
         self._turns += 1
         waiting = self._waiting
         if waiting is None or not (is_at_rest or self._turns > MOST_TURNS):

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from runtime import DurableObject
 from runtime.activation import Activation
 from runtime.catalog import Key
 from runtime.checkers import Operation, Violation
@@ -177,6 +178,33 @@ class Patient(Waking):
 
     async def step(self, client: Client) -> None:
         await asyncio.sleep(3600)
+
+
+class Counter(DurableObject):
+    async def count(self, ready: str) -> str:
+        return await asyncio.to_thread(self._counted, ready)
+
+    def _counted(self, ready: str) -> str:
+        sum(range(100_000))  # which takes longer than all else that is under way
+        return ready
+
+
+class Counting(Scenario):
+    """Has threads do something, which takes no time there."""
+
+    bindings: ClassVar = {"counters": Counter}
+    faults = 0
+
+    async def step(self, client: Client) -> None:
+        counter = client.env.counters.get_by_name("a")
+        await client.call("count", "done", lambda: counter.count("done"))
+
+    async def check(self, client: Client, history: Sequence[Operation]) -> None:
+        assert "done" in {operation.result for operation in history}
+
+
+def test_threads_are_waited_for() -> None:
+    simulate(Counting, 1)
 
 
 class Nobody(Waking):
