@@ -30,7 +30,7 @@ from runtime.namespace import Call
 from runtime.prompt import PromptConnection
 from runtime.runtime import EnvT, Runtime
 from runtime.tasks import spawn_outside
-from runtime.virtual import VirtualTimers
+from runtime.virtual import OBJECT_TIMERS
 
 # A disk that syncs in no time, where the machine has one: tests wait for it, and need no more.
 _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -99,8 +99,7 @@ class MortalRuntime(Runtime[EnvT]):
         except BaseException:
             self._clean_up()
             raise
-        self._timers = VirtualTimers(asyncio.get_running_loop())
-        self._timers.install()
+        self._leave_timers = OBJECT_TIMERS.begin()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -111,12 +110,13 @@ class MortalRuntime(Runtime[EnvT]):
         if not self._is_down:
             await self._wait_for_disk()
             await self._hurry()
-        self._timers.uninstall()
+        self._leave_timers()
         try:
-            if not self._is_down:
+            if self._is_down:
+                self._give_back()
+            else:
                 await super().__aexit__(*error)
         finally:
-            asyncio.get_running_loop().set_task_factory(self._inner_factory)
             self._clean_up()
         if missed is not None and error[0] is None:
             raise AssertionError(f"crash_at({missed!r}): the process hasn't come there")

@@ -29,6 +29,7 @@ from runtime.histories import Histories
 from runtime.history import Retention
 from runtime.host import Host
 from runtime.ids import IdScheme
+from runtime.loans import OBJECT_TASKS
 from runtime.namespace import Code, DurableObjectNamespace, Stub, directory_of
 from runtime.object import check_class
 from runtime.pins import break_pins
@@ -192,8 +193,8 @@ class Runtime(Generic[EnvT]):
         self.bindings, self._make_env, self._env = successor.bindings, successor._make_env, env
         self.host.bind(self.namespaces, env)
         self.host.renew()
-
         forget_classes()
+
     @staticmethod
     def check_folder(config: RuntimeConfig) -> None:
         """Raise `DataFolderRefused` if a runtime couldn't start on its data folder now."""
@@ -207,13 +208,11 @@ class Runtime(Generic[EnvT]):
             MigrationRefused: If the configured class migrations contradict what is there.
             TypeError: If a bound class has an annotation that can't be resolved.
         """
-        loop = asyncio.get_running_loop()
-        self._inner_factory = loop.get_task_factory()
-        loop.set_task_factory(task_factory(self._inner_factory))
+        self._give_back = OBJECT_TASKS.begin()
         try:
             await self._open()
         except BaseException:
-            loop.set_task_factory(self._inner_factory)
+            self._give_back()
             raise
         return self
 
@@ -221,7 +220,7 @@ class Runtime(Generic[EnvT]):
         """Drain: running handlers get their time, and everything is closed."""
         await self.host.drain()
         await self._close()
-        asyncio.get_running_loop().set_task_factory(self._inner_factory)
+        self._give_back()
 
     async def _open(self) -> None:
         async with AsyncExitStack() as failed:

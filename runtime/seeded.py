@@ -57,7 +57,8 @@ class SeededRuntime(MortalRuntime[Any]):
 
     async def __aexit__(self, *error: object) -> None:
         self.calm_down()
-        self._timers.uninstall()
+        self._leave_timers()
+        self._give_back()
         self.host.die()
         await self._catalog.abandon()
         self._disk.close()

@@ -4,7 +4,7 @@
 ``call_later``, ``call_at`` and ``time``. While a `VirtualTimers` is installed, these three ask
 the object's clock if it is an object's code that calls them, and the machine if it is anybody
 else's. So a test that moves the clock moves an object's own timers with its alarms and time limits,
-in order. Of two runtimes on one loop each has its own.
+in order. Of two runtimes on one loop each has its own clock.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final
 
 from runtime.clock import Clock, Timer
+from runtime.loans import Loan, Undo
 from runtime.tasks import current
 
 _NAMES: Final = ("time", "call_at", "call_later")
@@ -94,3 +95,13 @@ class VirtualHandle:
     def cancel(self) -> None:
         self._is_cancelled = True
         self._timer.cancel()
+
+
+def _lend_timers(loop: asyncio.AbstractEventLoop) -> Undo:
+    timers = VirtualTimers(loop)
+    timers.install()
+    return timers.uninstall
+
+
+OBJECT_TIMERS: Final = Loan(_lend_timers)
+"""That timers of object code go by its object's clock."""
