@@ -104,7 +104,7 @@ class TestRuntime(MortalRuntime[EnvT]):
         if not isinstance(namespace, DurableObjectNamespace):
             raise TypeError(f"expected a namespace, such as rt.env.rooms, not {namespace!r}")
         await self.settle()
-        return [id async for id in namespace.list()]
+        return [id async for id in namespace.list(limit=sys.maxsize)]
 
     async def commit_count(self, stub: Any) -> int:
         """Return how many transactions an object has committed in this life."""
