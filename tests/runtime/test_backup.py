@@ -284,8 +284,7 @@ async def test_a_node_under_load_is_backed_up_from_another_process(folder: Path)
 
     assert (status, problems) == (0, "")
     assert f"restore {folder / 'copy'}" in said
-    status, _, problems = await run("restore", folder / "copy", "--data", folder / "new")
-    assert (status, problems) == (0, "")
+    await asyncio.to_thread(restore, folder / "copy", folder / "new", quiet)
     content(folder / "new")  # whole, all of them
     async with Runtime(RuntimeConfig(data=folder / "new"), bindings={"logs": Log}) as runtime:
         logs = runtime.env.logs
@@ -347,12 +346,11 @@ async def test_a_killed_backup_looks_like_none_and_keeps_nothing(fast_folder: Pa
 
     assert not copy.exists()
     assert (fast_folder / "copy.partial" / MARK).exists()
-    assert (await run("restore", fast_folder / "copy.partial", "--data", fast_folder / "new"))[
-        0
-    ] == 1
+    with pytest.raises(BackupFailed, match="isn't a whole backup"):
+        restore(fast_folder / "copy.partial", fast_folder / "new", quiet)
     with unless_pinned(data) as is_free:
         assert is_free
-    assert (await run("backup", copy, "--data", data))[0] == 0  # in its place
+    await asyncio.to_thread(backup, data, copy, quiet)  # in its place
     assert not (fast_folder / "copy.partial").exists()
 
 
@@ -461,13 +459,12 @@ async def test_two_backups_at_once_are_two_backups(fast_folder: Path) -> None:
     await filled(data)
 
     async with Stalled(data, fast_folder / "one") as stalled:
-        refused = await run("backup", fast_folder / "one", "--data", data)
-        status, _, _ = await run("backup", fast_folder / "two", "--data", data)
+        why = f"another process is writing {fast_folder / 'one.partial'}"
+        with pytest.raises(BackupFailed, match=why):
+            await asyncio.to_thread(backup, data, fast_folder / "one", quiet)
+        await asyncio.to_thread(backup, data, fast_folder / "two", quiet)
         assert (await stalled.go_on())[0] == 0
 
-    assert refused[0] == 1
-    assert f"another process is writing {fast_folder / 'one.partial'}" in refused[2]
-    assert status == 0
     assert content(fast_folder / "two") == content(data)
 
 
@@ -600,7 +597,7 @@ async def test_a_disk_that_takes_no_more_leaves_nothing(folder: Path, command: s
     (data / "large").write_bytes(bytes(200_000))
     arguments: list[str | Path] = ["backup", copy, "--data", data]
     if command == "restore":
-        await run(*arguments)
+        await asyncio.to_thread(backup, data, copy, quiet)
         arguments = ["restore", copy, "--data", folder / "new"]
     before = sorted(os.listdir(folder))
 
