@@ -33,6 +33,7 @@ def served(project: Path, package: str) -> Iterator[str]:
 async def count(page: Page) -> None:
     other = await page.context.new_page()
     await other.goto(page.url)
+    await page.bring_to_front()  # what lies behind is drawn once a second, and clicks wait for it
     await page.get_by_role("button", name="Add one").click()
     for each in (page, other):
         await expect(each.locator("#value")).to_have_text("1")
