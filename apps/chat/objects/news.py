@@ -18,6 +18,8 @@ from runtime.patterns.outbox import Letter
 
 TO_THE_DIRECTORY = "directory"
 """Whom a letter is for, if not for the inbox of the person with this id."""
+PUT_OFF = "put off"
+"""The key under which a room keeps that its windows haven't been told yet who is here."""
 AT_ONCE = 100  # inboxes that are told at a time
 CROWD = 100  # windows; with more of them, who comes and goes is news like the rest
 
@@ -38,8 +40,12 @@ class News(Reading):
         would be a million pushes.
         """
         if self._is_crowd():
+            if not self.ctx.storage.kv.get(PUT_OFF, False):
+                self.ctx.storage.kv.put(PUT_OFF, True)
             await self._tell_later()
         else:
+            self._shown = ""
+            self.ctx.storage.kv.delete(PUT_OFF)
             exclude = [] if newcomer is None else [newcomer]
             self.ctx.broadcast(views.people(self._visitors()), exclude=exclude)
 
@@ -71,7 +77,8 @@ class News(Reading):
         for ws in self.ctx.get_web_sockets():
             self._write_seen(ws)
         visitors = self._visitors()
-        if self._is_crowd() and (people := views.people(visitors)) != self._shown:
+        is_told = self.ctx.storage.kv.delete(PUT_OFF) or self._is_crowd()
+        if is_told and (people := views.people(visitors)) != self._shown:
             self._shown = people
             self.ctx.broadcast(people)
         if store.reading.take_reading(self._sql):

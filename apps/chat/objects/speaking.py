@@ -147,7 +147,8 @@ class Speaking(RoomBase):
         )
         if message.seq == 1:
             self._begin(author)
-        has_unread = standing.unread > 0
+        # What a window has shown isn't written yet, and they may be named in it.
+        has_unread = standing.unread > 0 or self._seen(author) > 0
         store.reading.speak(self._sql, author, message.seq, has_unread=has_unread)
         store.reading.mention(self._sql, mentions, message.seq)
         # The output gate holds this, and our answer, until the message is on disk.

@@ -134,6 +134,23 @@ async def test_an_inbox_knows_what_is_new_in_all_rooms(runtime: TestRuntime[Any]
     assert all(new == 0 for _, new, _ in await unread(runtime, ADA))
 
 
+async def test_whoever_answers_at_once_has_read_what_they_were_named_in(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    await room.post(ADA, "c0", "hello")
+    bob = await enter(runtime, room, BOB)
+    await runtime.clock.advance(LONG)
+    await room.post(ADA, "c1", "@Bob are you there?")
+    await runtime.clock.advance(1.5)
+    await bob.send("read 2")
+    await runtime.clock.advance(0.2)
+
+    await room.post(BOB, "b1", "yes")
+    await runtime.clock.advance(LONG)
+
+    assert await unread(runtime, BOB) == [("tea", 0, 0)]
+
+
 async def test_an_inbox_has_every_room_that_its_person_has_entered(
     runtime: TestRuntime[Any], room: ChatRoom
 ) -> None:

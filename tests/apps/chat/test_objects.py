@@ -14,7 +14,7 @@ from apps.chat.domain import MAX_TEXT, PAGE, Person, Visitor
 from apps.chat.objects import ChatRoom, news
 from apps.chat.objects.base import NEWS_AFTER
 from runtime.testing import HandshakeRefused, TestRuntime
-from tests.apps.chat.windows import ADA, BINDINGS, BOB, enter, pushes
+from tests.apps.chat.windows import ADA, BINDINGS, BOB, CLEO, enter, pushes
 from tests.conftest import StartRuntime
 
 
@@ -291,6 +291,34 @@ async def test_a_crowd_hears_now_and_then_who_comes_and_goes(
     late = await enter(runtime, room, Person("late", "Late"))
     await runtime.clock.advance(NEWS_AFTER.total_seconds())
     assert "6 here" in pushes(late, "")[-1]
+
+
+async def test_who_comes_back_into_a_crowd_is_shown_again(
+    runtime: TestRuntime[Any], room: ChatRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "CROWD", 2)
+    first, _, last = [await enter(runtime, room, person) for person in (ADA, BOB, CLEO)]
+    await runtime.clock.advance(NEWS_AFTER.total_seconds())
+
+    await last.leave()  # which makes it a room like others
+    await runtime.clock.advance(10)  # in which they might have come back
+    assert "2 here" in pushes(first, "people")[-1]
+    await enter(runtime, room, CLEO)
+    await runtime.clock.advance(NEWS_AFTER.total_seconds())
+
+    assert "3 here" in pushes(first, "people")[-1]
+
+
+async def test_who_came_into_a_crowd_is_shown_when_it_is_none_any_more(
+    runtime: TestRuntime[Any], room: ChatRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "CROWD", 2)
+    first, second = await enter(runtime, room, ADA), await enter(runtime, room, ADA)
+    await enter(runtime, room, BOB)
+    await second.leave()  # of whom another window is there
+    await runtime.clock.advance(NEWS_AFTER.total_seconds())
+
+    assert "2 here" in pushes(first, "people")[-1]
 
 
 async def test_a_window_that_comes_back_unseen_is_away_at_once(
