@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT, Server
-from tests.browser.windows import running
+from tests.browser.windows import CONNECTED, running
 from tests.servers import http_client
 
 CLIENTS = 20
@@ -86,7 +86,7 @@ async def screen(browser: Browser, server: Server, name: str) -> Page:
 
 
 async def is_connected(page: Page) -> None:
-    await expect(page.locator("body")).to_have_attribute("data-connection", "open")
+    await expect(page.locator(CONNECTED)).to_have_count(1)
 
 
 async def has_logged(server: Server, words: str, times: int) -> None:
