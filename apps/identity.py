@@ -6,6 +6,7 @@ proves that its holder is the same guest as before, and nothing else.
 
 from __future__ import annotations
 
+import re
 import secrets
 import unicodedata
 from pathlib import Path
@@ -29,6 +30,11 @@ _SECRET_BYTES: Final = 32
 _BEARER: Final = "bearer"
 # Marks inside a word that change how its letters are joined: Persian names need them, and emoji.
 _JOINERS: Final = "\u200c\u200d"
+# Letters and marks that show as nothing.
+_INVISIBLE: Final = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
+    r"|[\U000e0100-\U000e01ef]"
+)
 
 
 def guest_name(text: str) -> str:
@@ -38,8 +44,8 @@ def guest_name(text: str) -> str:
         ValueError: If nothing is left, it is too long, or has characters nobody can read.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    visible = name.translate(dict.fromkeys(map(ord, _JOINERS)))
-    if not visible or len(name) > MAX_NAME:
+    visible = _INVISIBLE.sub("", name.translate(dict.fromkeys(map(ord, _JOINERS))))
+    if not visible.strip() or len(name) > MAX_NAME:
         raise ValueError(f"a name has 1 to {MAX_NAME} characters")
     # Cc, Cf, Cs: control characters, marks that turn text around, and halves of characters.
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in visible):

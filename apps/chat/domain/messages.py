@@ -10,6 +10,7 @@ from enum import StrEnum
 from apps.chat.domain.people import Person, Standing
 from apps.chat.domain.refusals import NotAllowed, Outdated, Unacceptable
 from apps.chat.domain.rooms import RoomKind
+from apps.chat.domain.visible import is_visible
 
 MAX_TEXT = 2_000  # characters of one message
 MAX_REACTORS = 50  # people who react to one message in one way
@@ -26,9 +27,6 @@ REACTIONS = {
     "check": "✅",
 }
 """All there are: how they are called, and what they look like."""
-
-# Blanks, and what only says how others are shown, such as the direction of writing.
-_UNSEEN = ("Zs", "Zl", "Zp", "Cf")
 
 
 class BadText(Unacceptable):
@@ -98,17 +96,13 @@ def message_text(text: str) -> str:
         BadText: If nothing is left that can be seen, it is too long, or has control characters.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    if not any(_is_seen(character) for character in text):
-        raise BadText("a message needs some text")
     if len(text) > MAX_TEXT:
         raise BadText(f"a message has at most {MAX_TEXT:,} characters; this one has {len(text):,}")
     if any(_is_unreadable(character) for character in text):
         raise BadText("a message can't have control characters")
+    if not is_visible(text):
+        raise BadText("a message needs some text")
     return text
-
-
-def _is_seen(character: str) -> bool:
-    return character not in "\n\t" and unicodedata.category(character) not in _UNSEEN
 
 
 def _is_unreadable(character: str) -> bool:

@@ -7,14 +7,11 @@ import unicodedata
 from enum import StrEnum
 
 from apps.chat.domain.refusals import Unacceptable
+from apps.chat.domain.visible import is_visible, shows_nothing
 
 MAX_ROOM_NAME = 32  # characters
 MAX_TITLE = 60  # characters
 
-# Letters and marks that show as nothing: with them, two rooms could look the same.
-_INVISIBLE = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]|[\U000e0100-\U000e01ef]"
-)
 _PRIVATE = re.compile(r"[0-9a-f]{64}")
 _DIRECT = re.compile(r"([0-9a-f]{16})~([0-9a-f]{16})")
 
@@ -104,11 +101,13 @@ def room_title(text: str) -> str:
         raise Unacceptable(f"a room's title has 1 to {MAX_TITLE} characters")
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in title):
         raise Unacceptable("a room's title can't have control characters")
+    if not is_visible(title):
+        raise Unacceptable("a room's title needs something that can be seen")
     return title
 
 
 def _is_in_a_name(character: str) -> bool:
-    if _INVISIBLE.match(character):
+    if shows_nothing(character):  # with them, two rooms could look the same
         return False
     return character.isalnum() or character in "-_" or _is_mark(character)
 
