@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from litestar import Litestar, Request
 from litestar.datastructures import CacheControlHeader, Headers
@@ -172,7 +171,7 @@ def _must_be_own(headers: Headers) -> None:
     if site is not None:
         is_own = site in ("same-origin", "none")
     else:
-        is_own = origin is None or urlsplit(origin).netloc == headers.get("host")
+        is_own = origin is None or origin.partition("://")[2] == headers.get("host")
     if not is_own:
         raise PermissionDeniedException("another site's page can't do this in your name")
 

@@ -254,6 +254,7 @@ async def test_a_refused_handshake_is_told_in_a_close_frame(
         ("https://evil.example", False),
         ("http://{address}.evil.example", False),
         ("null", False),
+        ("http://[", False),
     ],
 )
 async def test_pages_of_other_sites_are_turned_away(

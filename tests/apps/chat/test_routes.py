@@ -434,10 +434,11 @@ async def test_another_sites_page_cant_post(browser: httpx.AsyncClient) -> None:
             {"sec-fetch-site": "cross-site"},
             {"sec-fetch-site": "same-site"},
             {"origin": "https://evil.example"},
+            {"origin": "http://["},
         )
     ]
 
-    assert [answer.status_code for answer in answers] == [403] * 3
+    assert [answer.status_code for answer in answers] == [403] * 4
 
 
 async def test_pages_forbid_whatever_they_dont_need(browser: httpx.AsyncClient) -> None:
