@@ -49,6 +49,7 @@ MOST_ROWS: Final = 20  # of a table that are shown
 MOST_SHOWN: Final = 200  # characters of a value
 MAX_TYPED: Final = 100  # characters of one argument
 CALL_SECONDS: Final = 5.0  # that a page waits for an answer
+MOST_SECONDS: Final = 60.0  # of what takes time: an object is awake as long as it waits
 _DOOM: Final = "bench.crashes_as_it_rings"
 _HANDLERS: Final = ("fetch", "alarm", "web_socket_message", "web_socket_close", "web_socket_error")
 
@@ -135,6 +136,8 @@ async def call(stub: Any, kind: Kind, name: str, typed: Mapping[str, str]) -> st
         values = [make(text) for text, (_, make) in zip(texts, method.parameters, strict=True)]
     except ValueError:
         return f"{line} ⇥ that is no number"
+    if any(isinstance(value, float) and not abs(value) <= MOST_SECONDS for value in values):
+        return f"{line} ⇥ at most {MOST_SECONDS:.0f} here"  # nor is what is no number at all
     # As a result, because whatever the step's code raises is to be shown.
     calling = asyncio.gather(getattr(stub, method.name)(*values), return_exceptions=True)
     try:
@@ -155,14 +158,11 @@ async def crash(stub: Any, kind: Kind, name: str, *, rings: bool) -> str:
     Raises:
         LookupError: If the step's class has no alarms.
     """
-    if rings:
-        if not kind.has_alarms:
-            raise LookupError("it never rings")
-        await stub.bench_doom()
-        return f"{name} will crash as it rings"
-    with suppress(errors.ObjectReset):
-        await stub.bench_crash()
-    return f"{name} crashed"
+    if rings and not kind.has_alarms:
+        raise LookupError("it never rings")
+    with suppress(errors.ObjectReset):  # somebody else may have it crash meanwhile
+        await (stub.bench_doom() if rings else stub.bench_crash())
+    return f"{name} will crash as it rings" if rings else f"{name} crashed"
 
 
 def heard_by(glimpse: Glimpse) -> str:

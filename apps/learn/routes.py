@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from litestar import get, post, websocket
@@ -17,7 +18,7 @@ from apps.learn import texts
 from apps.learn.bench import NAMES, Kind, Look, all_kinds, asleep, call, crash, heard_by
 from apps.learn.goals import GOALS
 from apps.learn.objects import Learner
-from runtime import DurableObjectNamespace, Glimpse, Runtime
+from runtime import DurableObjectNamespace, Glimpse, Runtime, errors
 from runtime.litestar import DurableObjectsPlugin, forward
 from tutorials.steps import Step, Tutorial, tutorials
 
@@ -106,7 +107,8 @@ async def act(
                 line = await crash(stub, kind, name, rings=how == "doom")
             case _:
                 line = await call(stub, kind, name, data) + heard_by(runtime.glimpse(stub))
-                look = await stub.bench_look()
+                with suppress(errors.ObjectReset):  # somebody has it crash meanwhile
+                    look = await stub.bench_look()
     except LookupError as refusal:
         raise NotFoundException(str(refusal)) from refusal
     lines = await _note(learners, request.user, number, step_number, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -102,7 +103,7 @@ async def test_looking_doesnt_wake_an_object_and_sees_it_fall_asleep(
 async def test_everybody_has_objects_of_their_own(
     ada: httpx.AsyncClient, site: RuntimeConfig
 ) -> None:
-    await do(ada, "5/7/pans", "boil", name="red", egg="Ada", seconds="100")
+    await do(ada, "5/7/pans", "boil", name="red", egg="Ada", seconds="60")
     async with http_client(ada.base_url) as bob:
         await bob.post("/name", data={"name": "Bob", "next": "/learn"})
 
@@ -120,6 +121,8 @@ async def test_everybody_has_objects_of_their_own(
         ("1/3/rooms", {"do": "say", "name": "hall"}, 404),
         ("1/3/counters", {"do": "doom", "name": "cats"}, 404),
         ("5/7/pans", {"do": "boil", "name": "red", "egg": "x", "seconds": "soon"}, "no number"),
+        ("5/1/pans", {"do": "boil", "name": "red", "egg": "x", "seconds": "1e308"}, "at most 60"),
+        ("5/1/pans", {"do": "boil", "name": "red", "egg": "x", "seconds": "nan"}, "at most 60"),
         (
             "3/5/matches",
             {"do": "play", "name": "final", "player": "o", "cell": "1", "turn": "0"},
@@ -167,6 +170,17 @@ async def test_what_was_only_in_memory_is_lost_when_an_object_crashes(
     assert "cats crashed" in crashed
     assert "<b>asleep</b>" in crashed
     assert "→ 0" in await do(ada, "1/1/counters", "value", name="cats")
+
+
+async def test_buttons_may_be_pressed_while_an_object_crashes(ada: httpx.AsyncClient) -> None:
+    async def press(number: int) -> int:
+        do = ("crash", "doom", "boil")[number % 3]
+        pan = {"do": do, "name": "red", "egg": "x", "seconds": "1"}
+        return (await ada.post("/learn/5/7/pans", data=pan, headers=HTMX)).status_code
+
+    answers = await asyncio.gather(*map(press, range(15)))
+
+    assert set(answers) <= {200, 429}
 
 
 async def test_a_learner_keeps_the_last_lines_and_what_is_done(start_runtime: StartRuntime) -> None:
