@@ -148,6 +148,8 @@ class Event(DurableObject[Env]):
         if seating.best(self._hall.seats.free, house.seats_per_row, count):
             raise Conflict("there are seats; there is no need to wait")
         check_limits(count, *holds.counts_of(self._sql, person.id), house.per_person)
+        if waiting_list.has_offer(self._sql, person.id):
+            raise Conflict("seats are held for you already: pay for them, or let them go")
         if waiting_list.length(self._sql) >= MAX_WAITING:
             raise Conflict("too many wait already")
         waiting_list.join(self._sql, person, count)

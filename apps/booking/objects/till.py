@@ -164,7 +164,11 @@ class Till:
         found = self._desk.find(hold.reference(self._hall.house.slug))
         if found.tries == hold.tries and found.state in AWAITS_PAYMENT:
             return await self._settle(found, charge)
-        return Paid(self._desk.sale(found, self._desk.now()))
+        # The provider has told what came of it, and that was quicker than its answer.
+        now = self._desk.now()
+        paid = Paid(self._desk.sale(found, now))
+        is_through = found.tries == hold.tries and found.state in saga.IS_ORDER
+        return paid if is_through else replace(paid, declined=_sorry("declined", found, now))
 
     async def _settle(self, hold: Hold, charge: Charge | None) -> Paid:
         """Carry on as the payment has come out: everything that follows, in one commit."""
@@ -195,8 +199,7 @@ class Till:
         await self._desk.set_alarm()
         paid = self._told(hold, now)
         why = "declined" if charge.state is ChargeState.DECLINED else "not carried out"
-        then = "the seats are still yours for now" if now < until else "the time to pay is over"
-        return replace(paid, declined=f"the payment was {why}; {then}")
+        return replace(paid, declined=_sorry(why, hold, now))
 
     async def _unknown(self, hold: Hold, now: float) -> Paid:
         hold = self._desk.change(
@@ -241,6 +244,12 @@ class Till:
 
     def _provider(self) -> Any:
         return self._env.payments.get_by_name(self._hall.house.slug)
+
+
+def _sorry(why: str, hold: Hold, now: float) -> str:
+    is_theirs = hold.state in saga.KEEPS_SEATS and now < hold.expires_at
+    then = "the seats are still yours for now" if is_theirs else "the time to pay is over"
+    return f"the payment was {why}; {then}"
 
 
 def read(answer: dict[str, Any]) -> Paid:

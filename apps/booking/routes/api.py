@@ -93,9 +93,10 @@ async def hold_seats(
     """Hold seats for ten minutes: all of them, or none."""
     # In a rush most of all requests come here, and most of them are too late. So the event's name
     # isn't a dependency, of which Litestar makes a task, and a refusal isn't raised through it.
+    guest = person(request)
     try:
         stub = events.get_by_name(await provide_slug(event))
-        sale = await stub.hold(person(request), tuple(data.seats or ()), data.best or 0)
+        sale = await stub.hold(guest, tuple(data.seats or ()), data.best or 0)
     except Refusal as refusal:
         return answer(request, refusal)
     return told(HoldSeen.of(sale), 201)
@@ -180,9 +181,9 @@ async def confirm_hold(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[OrderSeen]:
     """Pay for seats. They are yours once this has answered with 200."""
-    wish, reference = data or Confirm(), Reference.read(hold)
+    guest, wish, reference = person(request), data or Confirm(), Reference.read(hold)
     paid = await events.get_by_name(reference.slug).confirm(
-        person(request), reference, idempotency_key or "", wish.card, wish.total
+        guest, reference, idempotency_key or "", wish.card, wish.total
     )
     return confirmed(paid)
 

@@ -27,6 +27,12 @@ def leave(sql: SqlStorage, person_id: str) -> bool:
     return bool(sql.exec("DELETE FROM waiting WHERE person_id = ?", person_id).rows_written)
 
 
+def has_offer(sql: SqlStorage, person_id: str) -> bool:
+    """Return whether seats are held for somebody because they have waited."""
+    query = "SELECT 1 FROM waiting WHERE person_id = ? AND offer != 0"
+    return sql.exec(query, person_id).next() is not None
+
+
 def offer(sql: SqlStorage, number: int, hold: int) -> None:
     """Note that somebody was offered a hold."""
     sql.exec("UPDATE waiting SET offer = ? WHERE number = ?", hold, number)

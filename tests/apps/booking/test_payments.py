@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
+from apps.booking.app import APP
 from apps.booking.domain.hold import HOLD_SECONDS, SECOND_TRY_SECONDS
-from apps.booking.domain.payment import SLOW_SECONDS, Card, ChargeState
+from apps.booking.domain.payment import SLOW_SECONDS, Card, Charge, ChargeState
 from apps.booking.domain.refusals import Conflict, NotFound, NotYours, Unfit
 from apps.booking.domain.saga import State, Way
 from apps.booking.domain.sale import Paid
 from apps.booking.objects.event import Event
+from apps.booking.objects.payments import Payments
 from runtime import DurableObjectState, errors
 from runtime.testing import POINTS, Point, TestRuntime
-from tests.apps.booking.conftest import ADA, BOB, DAY, OWNER, ref
+from tests.apps.booking.conftest import ADA, BOB, DAY, OWNER, house, ref
 from tests.apps.booking.test_holds import tally
+from tests.conftest import StartRuntime
 
 
 async def books(runtime: TestRuntime[Any]) -> list[tuple[int, int, str]]:
@@ -107,6 +110,31 @@ async def test_after_a_declined_payment_there_is_time_for_another(
     paid = await event.confirm(ADA, ref(sale), "k2", Card.GOOD, None)
     assert paid.sale.state is State.CONFIRMED
     assert [state for *_, state in await books(runtime)] == ["declined", "succeeded"]
+
+
+class Talkative(Payments):
+    """A provider that tells what came of a payment, and answers a moment later."""
+
+    async def charge(self, id: str, amount: int, card: Card) -> Charge:
+        charge = await super().charge(id, amount, card)
+        await self.env.events.get_by_name("gala").payment_answered(id)
+        return charge
+
+
+@pytest.mark.parametrize("card", [Card.DECLINED, Card.GOOD])
+async def test_what_the_provider_tells_may_be_quicker_than_its_answer(
+    card: Card, start_runtime: StartRuntime
+) -> None:
+    runtime = await start_runtime(**{**APP.bindings, "payments": Talkative})
+    event = runtime.env.events.get_by_name("gala")
+    await event.open(house())
+
+    paid = await buy(event, "A1", card=card, key="k")
+
+    is_bought = card is Card.GOOD
+    assert (paid.declined == "", paid.sale.state is State.CONFIRMED) == (is_bought, is_bought)
+    again = await event.confirm(ADA, ref(paid.sale), "k", card, None)
+    assert (again.declined, again.sale, again.is_replayed) == (paid.declined, paid.sale, True)
 
 
 async def test_a_payment_that_doesnt_answer_keeps_its_seats_until_it_is_found_out(

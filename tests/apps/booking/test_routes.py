@@ -142,6 +142,8 @@ async def test_bad_input_gets_a_precise_answer_and_changes_nothing(
     assert await refused(ada, "POST", f"/orders/{held['hold_id']}/cancel") == 404
     del bob.headers["authorization"]
     assert await refused(bob, "POST", holds, {"best": 1}) == 401
+    assert await refused(bob, "POST", "/events/No%20such/holds", {"best": 1}) == 401
+    assert await refused(bob, "POST", "/holds/nope/confirm") == 401
     seen = (await ada.get("/events/gala")).json()
     assert (seen["free"], seen["held"], seen["sold"]) == (7, 1, 0)
     assert (await ada.post(f"{path}/confirm", json={"total": 500})).status_code == 200
