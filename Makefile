@@ -44,11 +44,11 @@ run: .venv/.run static/vendor/.stamp ## Serve the apps (HOST, PORT, DATA)
 dev: .venv/.run static/vendor/.stamp ## The same, taking over changed source files (development)
 	@exec $(PY) -m apps --host '$(HOST)' --port '$(PORT)' $(if $(DATA),--data '$(DATA)') --reload
 
-# Each worker begins with half of the tests, so that one has the browser for itself; who is done
-# first takes of what the other has left. ARGS=--asyncio-debug takes twice as long.
+# Three workers for two cores: a third of the time is waiting, for browsers and servers. Who is done
+# with its share first takes of what the others have left. ARGS=--asyncio-debug takes twice as long.
 test: lint types static/vendor/.stamp ## Check everything, browser tests too (ARGS goes to pytest)
 	@CHROMIUM=$$(.ci/chromium) && export CHROMIUM && \
-		$(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
+		$(PY) -m pytest -n $$(($$(nproc) * 3 / 2)) --maxprocesses 6 --dist worksteal $(ARGS)
 
 lint: .venv/.dev ## Check style and format
 	$(PY) -m ruff check
