@@ -122,11 +122,14 @@ async def _moves(live: list[_Table], seconds: float) -> float:
 
 async def _play_slowly(tables: list[_Table], phase: float) -> None:
     pause = PACE_SECONDS / len(tables)
-    await asyncio.sleep(phase * pause)  # people don't move in step
+    due = perf_counter() + phase * pause
     while True:
         for table in tables:
+            # By the clock, not from move to move: people don't move in step, and once they have
+            # all waited for the same thing, these would for ever.
+            await asyncio.sleep(due - perf_counter())
             await table.move()
-            await asyncio.sleep(pause)
+            due += pause
 
 
 async def _flags(env: Any) -> list[float]:
