@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from apps.chat.domain import MOST_MUTED_MINUTES, Kind, Message, Person, message_text, room_title
+from apps.numbers import Flag, Whole
 
 ClientId = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,36}$")]
 """Chosen by the client, a UUID for instance; a resend with the same one is stored once."""
 
 Text = Annotated[str, AfterValidator(message_text)]
 Title = Annotated[str, AfterValidator(room_title)]
-Seq = Annotated[int, Field(ge=0, le=10**15)]
+Seq = Annotated[Whole, Field(ge=0, le=10**15)]
 ReactionKind = Literal["thumbs_up", "heart", "laugh", "party", "wow", "sad", "eyes", "check"]
 
 
@@ -49,19 +50,19 @@ class React(Body):
     """React to a message, or not any more."""
 
     kind: ReactionKind
-    on: bool
+    on: Flag
 
 
 class Switch(Body):
     """Pin a message or ban somebody, or not any more."""
 
-    on: bool
+    on: Flag
 
 
 class Mute(Body):
     """Have somebody not speak for a while."""
 
-    minutes: Annotated[int, Field(ge=0, le=MOST_MUTED_MINUTES)]
+    minutes: Annotated[Whole, Field(ge=0, le=MOST_MUTED_MINUTES)]
 
 
 class SlowDown(Body):

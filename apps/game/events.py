@@ -14,6 +14,7 @@ from apps.game.domain.commands import Action, Answer
 from apps.game.domain.games import GAMES
 from apps.game.domain.lobby import Challenge, Wish
 from apps.game.domain.match import OfferKind, Opponent
+from apps.numbers import Number, Whole
 
 
 def _known_game(name: str) -> str:
@@ -35,14 +36,14 @@ class Body(BaseModel):
 class Timed(Body):
     """So much time for the whole match, and something added for each move. In seconds."""
 
-    initial: Annotated[float, Field(ge=1, le=3 * 3600)]
-    increment: Annotated[float, Field(ge=0, le=180)] = 0.0
+    initial: Annotated[Number, Field(ge=1, le=3 * 3600)]
+    increment: Annotated[Number, Field(ge=0, le=180)] = 0.0
 
 
 class Daily(Body):
     """Days for each move."""
 
-    days: Annotated[int, Field(ge=1, le=14)]
+    days: Annotated[Whole, Field(ge=1, le=14)]
 
 
 class NewMatch(Body):
@@ -54,7 +55,7 @@ class NewMatch(Body):
     clock: Timed | Daily
     opponent: Opponent
     """Whoever wants the same, whoever has the link, or a bot."""
-    seat: Annotated[int, Field(ge=0, le=1)] | None = None
+    seat: Annotated[Whole, Field(ge=0, le=1)] | None = None
     """Where to sit: 0 begins. By lot, if it isn't said."""
 
     def wish(self) -> Wish:
@@ -77,11 +78,11 @@ class JoinMatch(Body):
 class MakeMove(Body):
     """Move."""
 
-    ply: Annotated[int, Field(ge=0, le=10_000)]
+    ply: Annotated[Whole, Field(ge=0, le=10_000)]
     """What `ply` was when the move was thought of."""
     move: str
     """In the game's own words, which `how_to_move` tells; all else is no legal move."""
-    took: Annotated[float, Field(ge=0, le=10**9)] | None = None
+    took: Annotated[Number, Field(ge=0, le=10**9)] | None = None
     """Seconds that it took by your own clock. Time spent on the way is given back, up to half
     a second."""
 

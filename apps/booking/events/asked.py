@@ -9,10 +9,8 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     model_validator,
 )
 
@@ -21,6 +19,7 @@ from apps.booking.domain.hold import MAX_SEATS
 from apps.booking.domain.house import check_slug
 from apps.booking.domain.payment import Card
 from apps.booking.domain.refusals import Unfit
+from apps.numbers import Flag, Whole
 
 
 def _slug(text: str) -> str:
@@ -30,27 +29,14 @@ def _slug(text: str) -> str:
         raise ValueError(str(refusal)) from refusal
 
 
-def _title(text: str) -> str:
-    title = " ".join(text.split())
-    if not title or not title.isprintable():
-        raise ValueError("a title needs some text, in characters that people can read")
-    return title
+def _readable(what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        text = " ".join(text.split())
+        if not text or not text.isprintable():
+            raise ValueError(f"{what} needs some text, in characters that people can read")
+        return text
 
-
-# Litestar has pydantic take "2" and true for numbers, whatever a field says of being strict. A form
-# is text, of which `model_validate_strings` makes numbers.
-
-
-def _whole(value: object, info: ValidationInfo) -> object:
-    if info.mode == "python" and type(value) is not int:
-        raise ValueError("this has to be a whole number")
-    return value
-
-
-def _flag(value: object, info: ValidationInfo) -> object:
-    if info.mode == "python" and type(value) is not bool:
-        raise ValueError("this has to be true or false")
-    return value
+    return AfterValidator(check)
 
 
 def _moment(moment: datetime) -> datetime:
@@ -65,9 +51,7 @@ LAST: Final = datetime(3000, 1, 1, tzinfo=UTC)
 
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Slug = Annotated[str, Field(max_length=facts.MAX_SLUG), AfterValidator(_slug)]
-Title = Annotated[str, Field(max_length=facts.MAX_TITLE), AfterValidator(_title)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
+Title = Annotated[str, Field(max_length=facts.MAX_TITLE), _readable("a title")]
 Cents = Annotated[Whole, Field(ge=0, le=facts.MAX_CENTS)]
 Count = Annotated[Whole, Field(ge=1, le=MAX_SEATS)]
 SeatName = Annotated[str, Field(pattern=r"^[A-Z]{1,2}[1-9][0-9]{0,2}$")]
@@ -85,7 +69,7 @@ class Body(BaseModel):
 class NewTier(Body):
     """Rows that cost the same."""
 
-    name: Annotated[str, Field(min_length=1, max_length=30)]
+    name: Annotated[str, Field(max_length=30), _readable("a tier's name")]
     first_row: Annotated[Whole, Field(ge=1, le=facts.MAX_ROWS)]
     """From 1, in front."""
     last_row: Annotated[Whole, Field(ge=1, le=facts.MAX_ROWS)]

@@ -132,7 +132,7 @@ def read_form(model: type[M], form: dict[str, str]) -> M:
         Unacceptable: If something in it isn't acceptable.
     """
     try:
-        return model.model_validate(form)
+        return model.model_validate_strings(form)
     except ValidationError as error:
         raise Unacceptable(sentence_of(error)) from error
 

@@ -135,6 +135,9 @@ async def test_bad_input_gets_a_precise_answer_and_changes_nothing(
     ):
         assert await refused(bob, "POST", "/events", GALA | {"slug": "new"} | facts) == 422
     assert await refused(bob, "PATCH", "/events/gala", {"price": 1}) == 403
+    for name in ("", "a\x00b", "\u202eevil"):
+        tier = {"name": name, "first_row": 1, "last_row": 1, "price": 1}
+        assert await refused(ada, "PATCH", "/events/gala", {"tiers": [tier]}) == 422
     assert await refused(bob, "GET", "/events/gala/audit") == 403
     assert await refused(ada, "POST", "/payments/answers", {"payment": payment}) == 404
     assert await refused(ada, "POST", "/payments/answers", {"payment": "?"}) == 404

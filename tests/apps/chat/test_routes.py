@@ -158,6 +158,15 @@ async def test_a_body_that_is_no_message_is_422_and_nothing_is_written(
     assert (await api.get("/chat/rooms/tea/messages")).json() == []
 
 
+@pytest.mark.parametrize("seq", ["1", True, 1.0, -1, None])
+async def test_what_is_no_whole_number_is_422(seq: object, api: httpx.AsyncClient) -> None:
+    await say(api, "hello", "c1")
+
+    read = await api.put("/chat/rooms/tea/read", json={"seq": seq})
+
+    assert read.status_code == 422
+
+
 async def test_bytes_that_are_no_json_are_422(api: httpx.AsyncClient) -> None:
     headers = {"content-type": "application/json"}
     half = b'{"client_id":"c","text":"\\ud800"}'

@@ -206,6 +206,10 @@ NO_MOVES: list[Any] = [
     {"ply": -1, "move": "4"},
     {"ply": "x", "move": "4"},
     {"ply": 10**9, "move": "4"},
+    {"ply": "0", "move": "4"},
+    {"ply": False, "move": "4"},
+    {"ply": 0.0, "move": "4"},
+    {"ply": 0, "move": "4", "took": "1"},
     {"ply": 0, "move": ""},
     {"ply": 0, "move": "4" * 41},
     {"ply": 0, "move": 4},
@@ -224,9 +228,12 @@ NO_MATCHES: list[dict[str, Any]] = [
     {"clock": {"initial": 300, "increment": 0, "days": 1}},
     {"clock": {"days": 0}},
     {"clock": {"days": 15}},
+    {"clock": {"days": True}},
+    {"clock": {"initial": "60", "increment": 0}},
     {"clock": {}},
     {"opponent": "everybody"},
     {"seat": 2},
+    {"seat": True},
     {"rated": False},
 ]
 
