@@ -44,8 +44,8 @@ def guest_name(text: str) -> str:
         ValueError: If nothing is left, it is too long, or has characters nobody can read.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    visible = _INVISIBLE.sub("", name.translate(dict.fromkeys(map(ord, _JOINERS))))
-    if not visible.strip() or len(name) > MAX_NAME:
+    visible = name.translate(dict.fromkeys(map(ord, _JOINERS)))
+    if not _INVISIBLE.sub("", visible).strip() or len(name) > MAX_NAME:
         raise ValueError(f"a name has 1 to {MAX_NAME} characters")
     # Cc, Cf, Cs: control characters, marks that turn text around, and halves of characters.
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in visible):

@@ -265,8 +265,8 @@ def _shape(kind: type) -> Literal["model", "dataclass", "whole", "copy"] | None:
         return "whole"
     if getattr(kind, "crosses_by_copy", False):
         return "copy"
-    is_whole = dataclasses.is_dataclass(kind) and not issubclass(kind, _HOLDERS)
-    return "dataclass" if is_whole else None
+    has_fields_only = dataclasses.is_dataclass(kind) and not issubclass(kind, _HOLDERS)
+    return "dataclass" if has_fields_only else None
 
 
 def forget_classes() -> None:

@@ -27,7 +27,18 @@ def test_a_name_is_kept_without_needless_blanks(text: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  ", "x" * 33, "a\x00b", "\u202eadA", "a\ud800", "\u200d", "\u3164", "\u2800 \ufe0f"],
+    [
+        "",
+        "  ",
+        "x" * 33,
+        "a\x00b",
+        "\u202eadA",
+        "a\ud800",
+        "\u200d",
+        "\u3164",
+        "\u2800 \ufe0f",
+        "a\u180eb",
+    ],
 )
 def test_a_name_that_cant_be_read_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):

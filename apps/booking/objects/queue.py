@@ -83,7 +83,8 @@ class Queue(DurableObject[Env]):
         place = await self.join(person_id)
         if not place.is_in:
             wait = max(1, round(place.seconds))
-            raise TooSoon(f"{place.before} people are before you; please wait", wait)
+            people = "1 person is" if place.before == 1 else f"{place.before} people are"
+            raise TooSoon(f"{people} before you; please wait", wait)
 
     async def alarm(self, invocation: AlarmInvocation) -> None:
         """Let the next ones in."""

@@ -91,9 +91,9 @@ async def hold_seats(
     request: NamedRequest, event: FromPath[str], data: JSONBody[NewHold], events: Events
 ) -> Response[HoldSeen]:
     """Hold seats for ten minutes: all of them, or none."""
+    guest = person(request)
     # In a rush most of all requests come here, and most of them are too late. So the event's name
     # isn't a dependency, of which Litestar makes a task, and a refusal isn't raised through it.
-    guest = person(request)
     try:
         stub = events.get_by_name(await provide_slug(event))
         sale = await stub.hold(guest, tuple(data.seats or ()), data.best or 0)

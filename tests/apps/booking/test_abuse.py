@@ -125,7 +125,7 @@ async def test_the_waiting_list_gives_nobody_more_than_they_may_have(event: Even
     assert [len(sale.seats) for sale in await event.held_by(dora)] == [5]
 
 
-async def test_who_has_an_offer_waits_for_no_other(runtime: TestRuntime[Any], event: Event) -> None:
+async def test_who_has_an_offer_waits_for_no_other(event: Event) -> None:
     sales = [await event.hold(person, (), 5) for person in (ADA, EVE, OWNER)]
     await event.wait(BOB, 2)
     await event.release(ADA, ref(sales[0]))
