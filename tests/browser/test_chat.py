@@ -57,7 +57,9 @@ async def test_two_windows_lose_and_double_nothing_when_their_room_sleeps_or_its
     await bob.shows("Hello Bob")
     await server.falls_asleep()
     await bob.say("Hello Ada")
-    await ada.shows("Hello Bob", "Hello Ada")
+    for window in (ada, bob):
+        await window.shows("Hello Bob", "Hello Ada")
+        await expect(window.outgoing).to_have_count(0)
     assert (ada.sockets, bob.sockets) == (1, 1)
 
     server.kill()

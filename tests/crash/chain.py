@@ -27,7 +27,7 @@ from tests.crash import load, sabotage
 from tests.crash.model import History, Lie, State
 
 ENDS: Final = {"at work": 7, "while starting": 2, "while stopping": 1}
-MOST_ANSWERS: Final = 100  # until a life is in danger
+MOST_ANSWERS: Final = 70  # until a life is in danger
 SILENCE_SECONDS: Final = 30.0
 
 

@@ -14,9 +14,9 @@ RULES = ConnectFour()
 FULL = "441365675334466335442232661515577771217122"
 
 
-@pytest.mark.parametrize(("depth", "games"), [(6, 7**6), (7, 823_536), (8, 5_673_234)])
+@pytest.mark.parametrize(("depth", "games"), [(6, 7**6), (7, 823_536)])
 def test_there_are_as_many_games_as_others_have_counted(depth: int, games: int) -> None:
-    assert perft(RULES, depth) == games  # of seven moves, seven fill a column; of eight, some end
+    assert perft(RULES, depth) == games  # of seven moves, seven fill a column
 
 
 def test_there_are_as_many_positions_after_each_move_as_others_have_counted() -> None:
