@@ -6,14 +6,15 @@ import asyncio
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
+
+from apps.__main__ import main
+from tests.forks import Fork
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "tests" / "artefacts"
@@ -40,41 +41,31 @@ class Server:
         self.log = data.with_suffix(".log")
         """What it has complained of, and reported."""
         self._data = data
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Fork | None = None
 
     async def start(self, *arguments: str, **settings: object) -> None:
         """Start it, and return once it serves."""
-        command = [sys.executable, "-m", "apps", f"--port={self.port}", f"--data={self._data}"]
-        environment = os.environ | {
-            f"RUNTIME_{name.upper()}": str(value) for name, value in settings.items()
-        }
-        with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                [*command, *arguments],
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self._process.stdout is not None
-        line = await asyncio.to_thread(self._process.stdout.readline)
+        self._process = Fork(
+            main,
+            [f"--port={self.port}", f"--data={self._data}", *arguments],
+            folder=ROOT,
+            environment=os.environ
+            | {f"RUNTIME_{name.upper()}": str(value) for name, value in settings.items()},
+            log=self.log,
+        )
+        line = await self._process.says()
         assert "awake" in line, line or self.log.read_text()
 
     async def terminate(self) -> None:
         """End it with SIGTERM, and return once it has drained."""
         assert self._process is not None
-        self._process.terminate()
-        await asyncio.to_thread(self._process.wait)
-        self.kill()
+        await self._process.stop()
+        self._process = None
 
     def kill(self) -> None:
         """End it with SIGKILL."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
         self._process = None
 
     async def falls_asleep(self) -> None:

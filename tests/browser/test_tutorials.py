@@ -22,9 +22,10 @@ import pytest
 from playwright.async_api import Browser, Error, Page, expect
 
 from runtime.litestar import DurableObjectsPlugin
+from tests.forks import Fork
 from tests.servers import TRANSPORTS, serving
-from tests.tutorials.forks import Fork
 from tests.tutorials.printed import check_printed
+from tutorials.__main__ import main
 from tutorials.steps import Command, Step, Tutorial, tutorials
 
 ROOT: Final = Path(__file__).parents[2]
@@ -147,7 +148,12 @@ class Walk:
             return
         await self._stop()
         port = self._address.rpartition(":")[2] or "0"  # the one that its windows know
-        self._server = Fork(self._folder, port, os.environ | {"RUNTIME_IDLE_SECONDS": "0.5"})
+        self._server = Fork(
+            main,
+            ["serve", "--port", port],
+            folder=self._folder,
+            environment=os.environ | {"RUNTIME_IDLE_SECONDS": "0.5"},
+        )
         line = await self._server.says()
         self._address = re.findall(r"http://(\S+)", line)[0]
         assert line.rstrip().replace(self._address, ADDRESS) == SERVING
