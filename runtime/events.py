@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from copy import copy
 from functools import partial
 from typing import Any, Final
@@ -53,10 +53,7 @@ def call(life: Activation, call: Call) -> ObjectTask | None:
         if method is None:  # the caller goes by another version of the class
             call.reply.fail(no_such_method(call.name))
             return None
-        if method.is_async and life.instance is not None:
-            work = getattr(life.instance, call.name)(*call.args, **call.kwargs)
-        else:
-            work = _in_turn(life, call.name, *call.args, **call.kwargs)
+        work = _work(life, call.name, method.is_async, call.args, call.kwargs)
     task = life.run(work, call.name, on_done=partial(_answer, life, call, method))
     if not task.has_started:
         queue(life, call.reply, task, _size_of_call(call))
@@ -157,9 +154,29 @@ def _size_of_call(call: Call) -> int:
     return sum(map(size_of, (*call.args, *call.kwargs.values())))
 
 
-async def _in_turn(life: Activation, method: str, *args: Any, **kwargs: Any) -> Any:
-    # Asked for when it runs: the instance may not have been made before.
-    return await as_async(getattr(life.instance, method), *args, **kwargs)
+def _work(
+    life: Activation, method: str, is_async: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Coroutine[Any, Any, Any]:
+    """Return a method's coroutine, of which nothing has run yet."""
+    # The instance may not have been made yet, or have an attribute in place of the method.
+    if is_async and life.instance is not None and method not in vars(life.instance):
+        try:
+            work: Coroutine[Any, Any, Any] = getattr(life.instance, method)(*args, **kwargs)
+        except TypeError:  # of arguments that don't fit: its caller hears of it, in its turn
+            pass
+        else:
+            return work
+    return _in_turn(life, method, args, kwargs)
+
+
+async def _in_turn(
+    life: Activation, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    function = getattr(life.instance, method)
+    if not callable(function):
+        kind = type(life.instance).__name__
+        raise TypeError(f"an attribute of this {kind} has taken the place of its {method}()")
+    return await as_async(function, *args, **kwargs)
 
 
 async def _fetch(life: Activation, request: Request) -> Response:
@@ -218,10 +235,7 @@ async def _alarm(life: Activation, name: str | None, until: float | None) -> Non
 def _handle(life: Activation, handler: str, *args: Any) -> ObjectTask | None:
     if handler not in life.handlers:
         return None
-    if handler in life.coroutines and life.instance is not None:
-        work = getattr(life.instance, handler)(*args)
-    else:
-        work = _in_turn(life, handler, *args)
+    work = _work(life, handler, handler in life.coroutines, args, {})
     if life.sockets.event_timeout is None:
         return life.node.handlers.run(life, work, handler)
     task = life.run(work, handler, on_done=partial(log_failure, life, handler))

@@ -294,7 +294,7 @@ class ObjectTask(asyncio.Future[Any]):
             self.get_loop().call_exception_handler({"message": message, "exception": error})
 
 
-async def as_async(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+async def as_async(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a function that may be ``async`` or not."""
     result = function(*args, **kwargs)
     return await result if inspect.isawaitable(result) else result

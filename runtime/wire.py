@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from operator import is_
-from traceback import TracebackException, format_exception
+from traceback import TracebackException, format_exception, format_tb
 from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
@@ -204,14 +204,21 @@ def copied_error(
     twin = _twin(error)
     twin.__dict__.setdefault("remote", remote)
     for flag in ("retryable", "overloaded", "durable_object_reset"):
-        if not hasattr(twin, flag):
+        # Not asked of the error itself, whose own code might raise.
+        if flag not in twin.__dict__ and not hasattr(type(twin), flag):
             twin.__dict__[flag] = False
     if twin.__dict__.get("durable_object_id") is None:
         twin.__dict__["durable_object_id"] = object_id
     if traceback and remote and error.__traceback__ is not None:
-        lines = format_exception(error)
-        twin.__cause__ = RemoteTraceback("".join(lines))
+        twin.__cause__ = RemoteTraceback(_traceback_of(error))
     return twin
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(format_exception(error))
+    except Exception:  # the error's own code, again
+        return "".join(format_tb(error.__traceback__))
 
 
 def _twin(error: BaseException) -> Exception:
@@ -223,10 +230,14 @@ def _twin(error: BaseException) -> Exception:
             _take_attributes(error, twin)
         except Exception:  # the error's own code runs here, and whoever waits must hear of it
             twin = None
-    if twin is None:
-        said = TracebackException(kind, error, None)  # str() of the error itself might raise
-        twin = RemoteError(kind.__name__, str(said))
-    return twin
+    return RemoteError(kind.__name__, _said(error)) if twin is None else twin
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(TracebackException(type(error), error, None))
+    except Exception:  # the error's own code, again
+        return "it can't say why"
 
 
 def _take_attributes(error: Exception, twin: Exception) -> None:
