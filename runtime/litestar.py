@@ -266,6 +266,7 @@ async def forward(
         if response.status == fetch.SWITCHING_PROTOCOLS:
             own = dict(response.headers)
             protocol = own.pop("sec-websocket-protocol", None)
+            ws.protocol = protocol or ""
             extensions: Any = socket.scope.get("extensions") or {}
             detach = extensions.get(edge.DETACH)
             if detach is None:

@@ -59,6 +59,7 @@ async def connect(
     response = await stub.fetch(Request(absolute, headers=headers, web_socket=server))
     if response.status != SWITCHING_PROTOCOLS:
         raise HandshakeRefused(response)
+    server.protocol = response.headers.get("sec-websocket-protocol", "")
     server.opened()
     return client
 

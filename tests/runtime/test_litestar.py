@@ -72,6 +72,8 @@ class Hall(DurableObject[Env]):
                 ws.send("x" * (MAX_BUFFERED_BYTES // 8))
         elif message == "close":
             ws.close(4000, "as you wish")
+        elif message == "protocol":
+            ws.send(ws.protocol)
         else:
             ws.send(message)
 
@@ -222,7 +224,8 @@ async def test_messages_go_both_ways(address: str) -> None:
 async def test_the_object_may_choose_a_subprotocol(address: str) -> None:
     url = f"ws://{address}/halls/a/ws?echo"
     async with websockets.connect(url, subprotocols=["other", "echo"]) as ws:  # type: ignore[list-item]
-        assert ws.subprotocol == "echo"
+        await ws.send("protocol")
+        assert ws.subprotocol == await ws.recv() == "echo"
 
 
 async def test_the_clients_own_headers_cant_pass_for_trusted_ones(address: str) -> None:
