@@ -86,10 +86,9 @@ class Activation:
         )
         self.disk.database.statement_seconds = node.statement_seconds
         self.alarms = self.disk.alarms
-        self._sections = CriticalSections(self, self.input)
         self._storage = Storage(self.disk.database, self.alarms, self.disk.bookmarks(), self)
-        sockets.outlet = self.output
-        self.guard = node.guard_of(self)
+        sockets.outlet, sockets.check = self.output, self.check
+        self._sections, self.guard = CriticalSections(self, self.input), node.guard_of(self)
 
     def __str__(self) -> str:
         return f"{self.code.cls.__name__} {self.id}"
@@ -113,7 +112,8 @@ class Activation:
         assert self.is_quiet, "something would be lost"
         assert self.failure is None, "what was lost would be kept"
         self._end()
-        self.instance = self.sockets.outlet = None
+        self.instance = None
+        self.sockets.sleep()
         self.disk.hand_over()
         return self.disk
 
@@ -133,7 +133,7 @@ class Activation:
         owed, self.owed = self.owed, {}
         for reply in owed:
             reply.fail(copied_error(failure, self.id.hex))
-        self.sockets.outlet = None
+        self.sockets.sleep()
         if not keeps_sockets:
             self.sockets.disconnect(SERVICE_RESTART, _RESET)
         self.freed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -44,6 +45,17 @@ class Connection(Protocol):
 
     def resume(self) -> None:
         """Go on reading: see `WebSocket.must_pause`."""
+
+
+class Outlet(Protocol):
+    """What holds messages back, or lets them leave: an output gate, for instance."""
+
+    @property
+    def is_passable(self) -> bool:
+        """Whether a message may leave at once, and will."""
+
+    def send(self, message: Callable[[], object]) -> None:
+        """Call `message` as soon as it may leave."""
 
 
 class SocketEvents(Protocol):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.errors import ObjectReset, SqlError, StorageError
-from runtime.gates import InputGate
+from runtime.gates import Call, InputGate
 from runtime.object import DurableObjectState
 from runtime.persistence import FROM_BACKUP, Persistence
 from runtime.schema import migrate
@@ -25,16 +25,26 @@ _DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 class Construction:
-    """Makes the instance of a life."""
+    """Makes the instance of a life.
+
+    Invariants:
+        - What a constructor sends to sockets that are open already leaves once its critical
+          sections have ended too, and never if one of them fails.
+    """
+
+    is_passable = False
 
     def __init__(self, life: Activation, disk: Persistence, storage: Storage, env: Any) -> None:
         self._life = life
         self._disk = disk
         self._storage = storage
         self._env = env
+        self._sent: list[Call] = []
 
     def start(self, gate: InputGate) -> None:
         """Do it now, if that is possible, with everything else of the object held back."""
+        if len(self._life.sockets):
+            self._life.sockets.outlet = self
         done = partial(self._done, gate)
         self._life.run(self._construct(), "the constructor", gate=gate, on_done=done)
 
@@ -64,6 +74,22 @@ class Construction:
         elif self._life.instance is None:
             self._disk.expect_restore()
             gate.start_section(lambda section: spawn_outside(self._restore(section)))
+        elif self._life.sockets.outlet is self and gate.admit(self):
+            self.step()
+
+    # What holds back what is sent meanwhile: `connection.Outlet`, and `gates.Waiter`.
+
+    def send(self, message: Call) -> None:
+        """Keep a message."""
+        self._sent.append(message)
+
+    def step(self) -> None:
+        """Let go what was kept: the object is made."""
+        sent, self._sent = self._sent, []
+        if self._life.failure is None:
+            self._life.sockets.outlet = self._life.output
+            for message in sent:
+                self._life.output.send(message)
 
     async def _restore(self, section: InputGate) -> None:
         life = self._life

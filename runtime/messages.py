@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 Message = str | bytes
 
 MAX_REASON_BYTES: Final = 123  # of a close frame's reason: the protocol's limit
+_RESERVED_CODES: Final = (1004, 1005, 1006, 1015)  # which say what no frame has said
 WORTH_COMPRESSING: Final = 128  # bytes; what is shorter hardly gets smaller
 
 _TEXT: Final = 0x81  # whole messages, in one frame each
@@ -90,6 +91,21 @@ def sendable(message: object) -> Message:
     if isinstance(message, bytes | bytearray | memoryview):
         return bytes(message)
     raise TypeError(f"a message is text or bytes, not {type(message).__name__}")
+
+
+def closing(code: int, reason: str) -> Closing:
+    """Return a close frame as object code may ask for it.
+
+    Raises:
+        ValueError: If the code is none that may be sent, or the reason is too long.
+    """
+    if not 1000 <= code <= 4999 or code in _RESERVED_CODES:
+        raise ValueError(f"Invalid WebSocket close code: {code}.")
+    if len(reason.encode()) > MAX_REASON_BYTES:
+        raise ValueError(
+            "WebSocket close reason must not be longer than 123 bytes when UTF-8 encoded."
+        )
+    return Closing(code, reason)
 
 
 def close_frame(code: int, reason: str) -> bytes:

@@ -13,16 +13,15 @@ from typing import Any, Final
 
 from runtime import packing
 from runtime.connection import (
-    NO_STATUS,
-    VANISHED,
     Connection,
+    Outlet,
     ReadyState,
     SocketEvents,
     Traffic,
     WebSocketRequestResponsePair,
 )
-from runtime.gates import OutputGate
-from runtime.messages import MAX_REASON_BYTES, Closing, Message, Outgoing, Parcel, sendable
+from runtime.errors import OutsideObject
+from runtime.messages import Closing, Message, Outgoing, Parcel, closing, sendable
 from runtime.pump import Lane
 from runtime.tags import distinct
 
@@ -30,7 +29,9 @@ MAX_SOCKETS: Final = 32_768  # of one object
 MAX_ATTACHMENT_BYTES: Final = 16_384
 MAX_EVENT_TIMEOUT: Final = 604_800.0  # seconds: a week
 
-_RESERVED_CODES: Final = (1004, NO_STATUS, VANISHED, 1015)
+
+def _asleep() -> None:
+    raise OutsideObject("a WebSocket can only be used by the object that has accepted it")
 
 
 class WebSocket:
@@ -40,8 +41,6 @@ class WebSocket:
         url: What the client asked for.
         protocol: The subprotocol agreed on; empty if there is none.
     """
-
-    crosses_by_reference = True
 
     __slots__ = (
         "_attachment",
@@ -66,10 +65,8 @@ class WebSocket:
         self._attachment: bytes | None = None
         self.auto_response_time: float | None = None
         """When it was last answered automatically."""
-        # What is sent before the handshake has been answered; None once it has been.
-        self._held: list[Parcel] | None = []
-        # How much of what was sent to it alone the output gate still holds back.
-        self._gated = 0
+        self._held: list[Parcel] | None = []  # sent before the handshake was answered, if it wasn't
+        self._gated = 0  # how much of what was sent to it alone the output gate still holds back
 
     @property
     def ready_state(self) -> ReadyState:
@@ -84,13 +81,13 @@ class WebSocket:
             TypeError: If the message is neither text nor bytes, the socket hasn't been
                 accepted, or this side has closed it. Nothing was sent.
             UnicodeEncodeError: If the text has half a character in it. Nothing was sent.
+            OutsideObject: If no code of the object that has accepted it is running.
         """
         outgoing = Outgoing(sendable(message))
-        if self._home is None:
-            raise TypeError("You must call ctx.accept_web_socket() on this WebSocket first.")
+        home = self._running_home()
         if self._state == "closing":
             raise TypeError("Can't call WebSocket send() after close().")
-        self._release(outgoing)
+        self._release(home, outgoing)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, after what was sent before. Closing twice does nothing.
@@ -98,33 +95,38 @@ class WebSocket:
         Raises:
             ValueError: If the code is none that may be sent, or the reason is longer than
                 123 bytes. Nothing happened.
+            TypeError: If the socket hasn't been accepted.
+            OutsideObject: If no code of the object that has accepted it is running.
         """
-        if not 1000 <= code <= 4999 or code in _RESERVED_CODES:
-            raise ValueError(f"Invalid WebSocket close code: {code}.")
-        if len(reason.encode()) > MAX_REASON_BYTES:
-            raise ValueError(
-                "WebSocket close reason must not be longer than 123 bytes when UTF-8 encoded."
-            )
-        if self._home is None:
-            raise TypeError("You must call ctx.accept_web_socket() on this WebSocket first.")
+        frame = closing(code, reason)
+        home = self._running_home()
         if self._state == "open":
             self._state = "closing"
-            self._release(Closing(code, reason))
+            self._release(home, frame)
 
     def serialize_attachment(self, value: Any) -> None:
         """Keep a copy of `value` with the socket, for as long as it is open.
 
         Raises:
             TypeError: If it is none that can be stored.
+            OutsideObject: If no code of the object that has accepted it is running.
             ValueError: If it takes more than 16,384 bytes. The old attachment stays.
         """
         data = packing.encode(value)
+        if self._home is not None:
+            self._home.check()
         if len(data) > MAX_ATTACHMENT_BYTES:
             raise ValueError(
                 f"A WebSocket 'attachment' cannot be larger than {MAX_ATTACHMENT_BYTES} bytes. "
                 f"'attachment' was {len(data)} bytes."
             )
         self._attachment = data
+
+    def _running_home(self) -> SocketSet:
+        if self._home is None:
+            raise TypeError("You must call ctx.accept_web_socket() on this WebSocket first.")
+        self._home.check()
+        return self._home
 
     def deserialize_attachment(self) -> Any:
         """Return a fresh copy of what was attached last, or None."""
@@ -146,11 +148,9 @@ class WebSocket:
 
     def received(self, message: Message) -> None:
         """Take a message from the peer."""
-        home = self._home
-        if home is None:
+        if (home := self._home) is None:
             return
-        pair = home.auto_response
-        if pair is not None and message == pair.request:
+        if (pair := home.auto_response) is not None and message == pair.request:
             self.auto_response_time = home.now()
             if self._state == "open":
                 self._answer(home, Outgoing(pair.response))
@@ -162,8 +162,7 @@ class WebSocket:
 
         The connection is told to resume then.
         """
-        home = self._home
-        if home is None or not home.events.is_congested:
+        if (home := self._home) is None or not home.events.is_congested:
             return False
         home.paused[self] = None
         home.events.held_up()
@@ -210,9 +209,7 @@ class WebSocket:
             elif isinstance(parcel, Closing):
                 self._connection.close(parcel.code, parcel.reason)
 
-    def _release(self, parcel: Parcel) -> None:
-        home = self._home
-        assert home is not None, "only what was accepted sends"
+    def _release(self, home: SocketSet, parcel: Parcel) -> None:
         if home.outlet is None or home.outlet.is_passable:
             home.lane.put(self, parcel)
         else:
@@ -226,7 +223,7 @@ class WebSocket:
     def _answer(self, home: SocketSet, outgoing: Outgoing) -> None:
         # It reveals nothing, so no gate holds it; but what was sent before comes before.
         if self._gated or home.gated:
-            self._release(outgoing)
+            self._release(home, outgoing)
         else:
             home.lane.put(self, outgoing)
 
@@ -246,8 +243,10 @@ class SocketSet:
         self.lane = Lane(traffic.pump)
         self.auto_response: WebSocketRequestResponsePair | None = None
         self.event_timeout: float | None = None
-        self.outlet: OutputGate | None = None
+        self.outlet: Outlet | None = None
         """What all that is sent goes through: the output gate, while the object is awake."""
+        self.check = _asleep
+        """Raises, unless code of the object is running."""
         self.gated = 0
         """How many broadcasts it still holds back."""
         self.paused: dict[WebSocket, None] = {}
@@ -257,6 +256,10 @@ class SocketSet:
 
     def __len__(self) -> int:
         return len(self._sockets)
+
+    def sleep(self) -> None:
+        """Forget the life that has just ended. The sockets stay open."""
+        self.outlet, self.check = None, _asleep
 
     def accept(self, ws: WebSocket, tags: Sequence[str]) -> None:
         """Take a socket in. See `DurableObjectState.accept_web_socket`."""

@@ -140,8 +140,9 @@ class ObjectTask(asyncio.Future[Any]):
         assert not self.has_started, "it may have done something"
         self.gate.withdraw(self)
         self._on_done = None
+        context = self._context
         self._finish(None, asyncio.CancelledError())
-        self._close()
+        self._close(context)
 
     @property
     def awaited(self) -> asyncio.Future[Any] | None:
@@ -155,8 +156,9 @@ class ObjectTask(asyncio.Future[Any]):
         if self._fut_waiter is not None:
             self._fut_waiter.remove_done_callback(self._wake)
             self._fut_waiter = None
+        context = self._context
         self._finish(None, reason)
-        self._close()
+        self._close(context)
 
     # What asyncio and other libraries expect of a task.
 
@@ -237,7 +239,7 @@ class ObjectTask(asyncio.Future[Any]):
             failure = error
         self.owner.leave()  # I4
         if self.done():  # dropped in the middle of its own step, or by the end of it
-            self._close()
+            self._close(copy_context())
         elif has_ended:
             self._finish(result, failure)
         else:
@@ -284,11 +286,13 @@ class ObjectTask(asyncio.Future[Any]):
         if on_done is not None:
             on_done(self)
 
-    def _close(self) -> None:
+    def _close(self, context: Context) -> None:
         if getattr(self._coroutine, "cr_running", False):
             return  # it dropped itself; closed as soon as its step has ended
         try:
-            self._coroutine.close()
+            # As its own code: for what comes from outside of all objects, no gate would be shut.
+            # A copy, since somebody may be running in the original.
+            context.copy().run(self._coroutine.close)
         except Exception as error:  # its ``finally`` blocks failed, and nobody waits for them
             message = f"{self._name} failed while it was dropped"
             self.get_loop().call_exception_handler({"message": message, "exception": error})
