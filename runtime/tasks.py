@@ -289,11 +289,11 @@ class ObjectTask(asyncio.Future[Any]):
     def _close(self, context: Context) -> None:
         if getattr(self._coroutine, "cr_running", False):
             return  # it dropped itself; closed as soon as its step has ended
-        try:
-            # As its own code: for what comes from outside of all objects, no gate would be shut.
-            # A copy, since somebody may be running in the original.
+        try:  # as its own code, or its calls would leave at once; a copy can be entered always
             context.copy().run(self._coroutine.close)
         except Exception as error:  # its ``finally`` blocks failed, and nobody waits for them
+            if getattr(error, "durable_object_reset", False):
+                return  # they have found out that their object is no more
             message = f"{self._name} failed while it was dropped"
             self.get_loop().call_exception_handler({"message": message, "exception": error})
 

@@ -92,7 +92,11 @@ def ledger(runtime: TestRuntime[Any]) -> Any:
 
 @pytest.mark.parametrize("end", ["crash", "abort", "refuse"])
 async def test_a_call_from_a_finally_block_of_what_was_undone_never_leaves(
-    runtime: TestRuntime[Any], account: Any, ledger: Any, end: str
+    runtime: TestRuntime[Any],
+    account: Any,
+    ledger: Any,
+    end: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if end == "refuse":
         await ledger.note("before")
@@ -109,6 +113,7 @@ async def test_a_call_from_a_finally_block_of_what_was_undone_never_leaves(
     await runtime.clock.advance(60)
 
     assert await ledger.noted() == (["before"] if end == "refuse" else [])
+    assert "failed while it was dropped" not in caplog.text
 
 
 async def test_a_socket_is_used_by_nobody_but_its_object(
