@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from pathlib import Path
@@ -74,17 +75,22 @@ def add(project: Path, kind: str, name: str | None = None) -> Added:
     module = f"{package}.{thing}"
     imported = [cls, *(each.format(cls) for each in piece.imported)]
     words = {"Class": cls, "thing": thing, "things": _several(thing), "package": package}
+    _must_be_free(kind, cls, thing)
     template = (TEMPLATES / "pieces" / f"{kind}_test.py.tmpl").read_text()
-    words["test_head"] = filled(_head(template, module, imported, words), words)
+    words["test_head"] = filled(_head(template, module, imported), words)
     code, test = project / package / f"{thing}.py", project / "tests" / f"test_{thing}.py"
     for file in (code, test):
         if file.exists():
             raise ProjectRefused(f"{file} exists already; nothing is written over")
     source = (TEMPLATES / "pieces" / f"{kind}.py.tmpl").read_text()
+    written = []
     try:
-        write_new(code, filled(source, words).encode())
-        write_new(test, filled(template, words).encode())
+        for path, content in ((code, filled(source, words)), (test, filled(template, words))):
+            write_new(path, content.encode())
+            written.append(path)
     except OSError as failure:
+        for path in written:
+            path.unlink()
         raise ProjectRefused(
             f"{failure.filename} can't be written: {failure.strerror}"
         ) from failure
@@ -95,7 +101,36 @@ def add(project: Path, kind: str, name: str | None = None) -> Added:
     return Added((code, test), wiring, tuple(bindings), line, piece.more)
 
 
-def _head(template: str, module: str, imported: list[str], words: dict[str, str]) -> str:
+def _must_be_free(kind: str, cls: str, thing: str) -> None:
+    """Refuse a name that the code or its test has for something else, or pytest for tests."""
+    sources = [
+        (TEMPLATES / "pieces" / f"{kind}{end}").read_text() for end in (".py.tmpl", "_test.py.tmpl")
+    ]
+    imported = ["@@Class@@", *(each.format("@@Class@@") for each in PIECES[kind].imported)]
+    words = {"Class": "Zq", "thing": "zq", "things": "zqs", "package": "zq"}
+    words["test_head"] = filled(_head(sources[1], "zq.zq", imported), words)
+    taken = {name for source in sources for name in _names(ast.parse(filled(source, words)))}
+    is_a_tests = cls.startswith("Test") or re.fullmatch("tests?|conftest|test_.*", thing)
+    if is_a_tests or not taken.isdisjoint({cls, f"{cls}Ledger", thing}):
+        raise ProjectRefused(
+            f"{cls!r} is a name that its code or its test has for something else: choose "
+            f"another, such as {PIECES[kind].called}"
+        )
+
+
+def _names(tree: ast.Module) -> set[str]:
+    definitions = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    names = {each.name for each in tree.body if isinstance(each, definitions)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.alias(asname=str(name)):
+                names.add(name)
+            case ast.alias(name=name):
+                names.add(name.partition(".")[0])
+    return names
+
+
+def _head(template: str, module: str, imported: list[str]) -> str:
     """Return how a test's file begins: what it imports, and its world."""
     names = [n for n in ("ClientSocket", "HandshakeRefused", "TestRuntime") if n in template]
     has_world = "runtime: TestRuntime" in template
@@ -122,4 +157,7 @@ def _head(template: str, module: str, imported: list[str], words: dict[str, str]
 
 
 def _several(thing: str) -> str:
-    return re.sub("(?<=[^aeiou])y$", "ie", thing) + "s"
+    if thing.endswith("news"):
+        return thing
+    stem = re.sub("(?<=[^aeiou])y$", "ie", re.sub("(?<=[el])f$", "ve", thing))
+    return stem + ("es" if re.search("(s|x|z|ch|sh)$", stem) else "s")

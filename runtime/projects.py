@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +54,29 @@ def add_commands(commands: Any) -> None:
 def _new(arguments: argparse.Namespace) -> int:
     folder = arguments.folder
     is_asking = sys.stdin.isatty() and not arguments.yes
-    called = re.sub(r"\W+", "_", folder.absolute().name.lower()) or "project"
+    called = re.sub(r"\W+", "_", folder.absolute().name.lower()).lstrip("_0123456789") or "project"
 
-    def wanted(given: str | None, question: str, otherwise: str) -> str:
+    def wanted(
+        given: str | None, question: str, otherwise: str, check: Callable[[str], object]
+    ) -> str:
         if given is None and is_asking:
             given = input(f"{question} [{otherwise}] ").strip()
+        check(given or otherwise)  # before the next question
         return given or otherwise
 
     if folder.exists():  # said before anything is asked
         raise ProjectRefused(f"{folder} exists already; nothing is written over")
     wish = Wish(
-        kind=wanted(arguments.kind, f"What to begin from: {', '.join(KINDS)}?", KINDS[0]),
-        name=wanted(arguments.name, "What is it called?", called),
-        domain=wanted(arguments.domain, "Where will it be reached?", "example.org"),
+        kind=wanted(
+            arguments.kind,
+            f"What to begin from: {', '.join(KINDS)}?",
+            KINDS[0],
+            scaffold.check_kind,
+        ),
+        name=wanted(arguments.name, "What is it called?", called, scaffold.check_name),
+        domain=wanted(
+            arguments.domain, "Where will it be reached?", "example.org", scaffold.check_domain
+        ),
     )
     if arguments.dry_run:
         files = scaffold.plan(folder, wish)

@@ -32,14 +32,24 @@ def plan(folder: Path, wish: Wish) -> dict[str, bytes]:
         raise ProjectRefused(f"{folder} exists already; nothing is written over")
     if not folder.absolute().parent.is_dir():
         raise ProjectRefused(f"there is no folder {folder.absolute().parent} to make it in")
-    if wish.kind not in KINDS:
-        raise ProjectRefused(f"there is no {wish.kind!r} to begin from, only {', '.join(KINDS)}")
+    check_kind(wish.kind)
     check_name(wish.name)
-    if not _DOMAIN.fullmatch(wish.domain):
-        raise ProjectRefused(f"{wish.domain!r} is no domain, such as example.org")
+    check_domain(wish.domain)
     if shutil.which("git") is None:
         raise ProjectRefused("git isn't there: install it, and try again")
     return files_of(wish)
+
+
+def check_kind(kind: str) -> None:
+    """Raise `ProjectRefused` if there is no such kind."""
+    if kind not in KINDS:
+        raise ProjectRefused(f"there is no {kind!r} to begin from, only {', '.join(KINDS)}")
+
+
+def check_domain(domain: str) -> None:
+    """Raise `ProjectRefused` if no site can be reached there."""
+    if not _DOMAIN.fullmatch(domain):
+        raise ProjectRefused(f"{domain!r} is no domain, such as example.org")
 
 
 def check_name(name: str) -> None:

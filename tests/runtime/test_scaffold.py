@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -186,7 +187,7 @@ def test_a_piece_is_code_a_test_and_where_to_read_more(kind: str, project: Path)
         "tests/test_paper_shelf.py",
     ]
     assert not any("@@" in file.read_text() for file in added.files)
-    assert added.bindings[0] == '"paper_shelfs": PaperShelf'
+    assert added.bindings[0] == '"paper_shelves": PaperShelf'
     assert "bindings=" in added.wiring.read_text()
     for place in added.more.split(", "):
         assert (ROOT / place).exists(), place
@@ -199,7 +200,17 @@ def test_in_an_app_the_bindings_are_the_apps(kind: str, tmp_path: Path) -> None:
     assert "bindings=" in pieces.add(tmp_path / "mine", "object").wiring.read_text()
 
 
-@pytest.mark.parametrize(("name", "many"), [("Lobby", "lobbies"), ("Day", "days")])
+@pytest.mark.parametrize(
+    ("name", "many"),
+    [
+        ("Lobby", "lobbies"),
+        ("Day", "days"),
+        ("Shelf", "shelves"),
+        ("Wolf", "wolves"),
+        ("Box", "boxes"),
+        ("News", "news"),
+    ],
+)
 def test_a_binding_is_named_by_many(name: str, many: str, project: Path) -> None:
     assert pieces.add(project, "presence", name).bindings[0] == f'"{many}": {name}'
 
@@ -212,6 +223,13 @@ def test_a_binding_is_named_by_many(name: str, many: str, project: Path) -> None
         ("object", "None", "can't name a class"),
         ("object", "Pass", "pass.py, which Python can't import"),
         ("object", "Objects", "objects.py exists already"),
+        ("object", "Any", "a name that its code or its test has for something else: .* Shelf"),
+        ("object", "Runtime", "for something else"),
+        ("object", "TestShelf", "for something else"),
+        ("object", "Tests", "for something else"),
+        ("feed", "Feed", "for something else: choose another, such as Board"),
+        ("outbox", "Letter", "for something else"),
+        ("idempotency", "Idempotency", "for something else"),
     ],
 )
 def test_what_cant_be_added_is_a_sentence(
@@ -221,6 +239,17 @@ def test_what_cant_be_added_is_a_sentence(
 
     with pytest.raises(ProjectRefused, match=sentence):
         pieces.add(project, kind, name)
+
+    assert sorted(project.rglob("*")) == before
+
+
+def test_what_is_added_by_half_is_taken_back(project: Path) -> None:
+    shutil.rmtree(project / "tests")
+    (project / "tests").touch()
+    before = sorted(project.rglob("*"))
+
+    with pytest.raises(ProjectRefused, match="can't be written"):
+        pieces.add(project, "object")
 
     assert sorted(project.rglob("*")) == before
 
