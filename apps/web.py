@@ -93,6 +93,7 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
     tokens = Tokens.kept_in(config.data / "secret")
     return Litestar(
         route_handlers=[
+            welcome.change_name,
             welcome.take_name,
             welcome.identify,
             *(handler for app in apps for handler in app.handlers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from litestar import post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Redirect, Response, Template
@@ -22,6 +22,12 @@ def ask_name(request: GuestRequest) -> Template:
     """Return the page that asks for a name and then leads back to the page asked for."""
     query = request.url.query
     return _name_page(request, to=f"{request.url.path}?{query}" if query else request.url.path)
+
+
+@get("/name", include_in_schema=False)
+async def change_name(request: GuestRequest) -> Template:
+    """Ask for another name, and then lead to one of this site's paths."""
+    return _name_page(request, to=_own_path(request.query_params.get("next", "")))
 
 
 @post("/name", status_code=303, include_in_schema=False)

@@ -77,6 +77,8 @@ def _serve(port: int) -> int:
 def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
+    except OverflowError:
+        raise LookupError(f"{port} is no port: they go from 0 to 65535") from None
     except OSError as refusal:
         if refusal.errno != errno.EADDRINUSE:
             raise
@@ -103,11 +105,24 @@ def _check(arguments: argparse.Namespace) -> int:
     if not HERE.is_dir():
         raise LookupError(f"there is no {HERE}/ yet: begin with the tutorial's first step")
     if not check.is_file():
-        raise LookupError(f"tutorial {tutorial.number} has no {arguments.step!r} to check")
+        raise LookupError(_nothing_to_check(tutorial, arguments.step))
     with tempfile.TemporaryDirectory() as folder:  # beside the code, so that it imports that
         shutil.copytree(HERE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("data"))
         shutil.copy(check, Path(folder) / "check_it.py")
         return _pytest(str(Path(folder) / "check_it.py"))
+
+
+def _nothing_to_check(tutorial: Tutorial, what: str) -> str:
+    checked = [
+        str(step.number)
+        for step in tutorial.steps
+        if check_of(tutorial, str(step.number)).is_file()
+    ]
+    if what in {str(step.number) for step in tutorial.steps}:
+        said = f"step {what} of tutorial {tutorial.number} has nothing to check"
+    else:
+        said = f"tutorial {tutorial.number} has no step or exercise {what!r}"
+    return f"{said}; what can be checked: {', '.join(checked)}, and exercises (S=x1)"
 
 
 def check_of(tutorial: Tutorial, what: str) -> Path:
@@ -130,6 +145,8 @@ def _tutorial(number: str) -> Tutorial:
     for tutorial in tutorials():
         if str(tutorial.number) == number.lstrip("0"):
             return tutorial
+    if not number:
+        raise LookupError("which tutorial, and which step? For example T=1 S=3")
     raise LookupError(f"there is no tutorial {number!r}, only 1 to {len(tutorials())}")
 
 

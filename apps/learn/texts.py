@@ -54,7 +54,7 @@ def _changed(line: str) -> str:
     """Mark a line of a diff. Its first character may be in a span of its own."""
     plain = re.sub(r"<[^>]+>", "", line)
     if plain.startswith("@@"):
-        return "⋯"  # and further below
+        return "@@"  # and further below
     kind = {"+": "ins", "-": "del"}.get(plain[:1])
     return f"<{kind}>{line}</{kind}>" if kind else line
 

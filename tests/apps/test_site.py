@@ -52,6 +52,17 @@ async def test_a_name_never_leads_to_another_site(browser: httpx.AsyncClient, to
     answer = await browser.post("/name", data={"name": "Ada", "next": to})
 
     assert answer.headers["location"] == "/"
+    assert 'name="next" value="/"' in (await browser.get("/name", params={"next": to})).text
+
+
+async def test_a_name_can_be_changed_on_the_way(browser: httpx.AsyncClient) -> None:
+    await browser.post("/name", data={"name": "Ada"})
+
+    (link,) = re.findall('href="([^"]+)">Another name', (await browser.get("/chat")).text)
+    page = (await browser.get(link)).text
+
+    assert 'name="next" value="/chat"' in page
+    assert 'name="name" value="Ada"' in page
 
 
 async def test_a_name_that_wont_do_is_asked_for_again(browser: httpx.AsyncClient) -> None:
