@@ -8,6 +8,7 @@ from typing import Any
 
 from apps import pages
 from apps.booking.domain.house import House, row_name
+from apps.booking.domain.money import money
 from apps.booking.domain.order import Order
 from apps.booking.domain.payment import Card
 from apps.booking.domain.sale import FREE, HELD, SOLD, Sale, Scene, Tally
@@ -145,11 +146,6 @@ def line(sale: Sale) -> tuple[str, ...]:
     paid_at = datetime.fromtimestamp(sale.paid_at, UTC).isoformat(timespec="seconds")
     seats = " ".join(sale.seats)
     return (sale.id, name, seats, str(sale.total), str(sale.state), paid_at, str(sale.refund))
-
-
-def money(cents: int) -> str:
-    """Return an amount as people read it."""
-    return f"{cents // 100:,}.{cents % 100:02}"
 
 
 def clock(seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from apps.booking.domain import refunds, saga, seating
 from apps.booking.domain.hold import Reference, check_count, check_limits
 from apps.booking.domain.house import House, Person
+from apps.booking.domain.money import money
 from apps.booking.domain.payment import Card
 from apps.booking.domain.refusals import Conflict, Refusal, Unfit
 from apps.booking.domain.saga import AWAITS_PAYMENT, State, Step
@@ -179,7 +180,7 @@ class Event(DurableObject[Env]):
             refund = refunds.refund(hold.total, self._hall.house.starts_at, now)
             hold = self._desk.change(hold, state=state, refund=refund)
             await self._hall.give_back(hold)
-            self._office.note(person, f"cancelled an order, and gets {refund} cents back")
+            self._office.note(person, f"cancelled an order, and gets {money(refund)} back")
             self._desk.offer(now)
             await self._desk.set_alarm()
             self._show.changed()

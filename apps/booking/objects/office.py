@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from apps.booking.domain.house import House, Person, Tier, check_tiers
+from apps.booking.domain.money import money
 from apps.booking.domain.refusals import Conflict, NotFound
 from apps.booking.domain.saga import State, Step, why_not
 from apps.booking.domain.sale import Entry, Sale, Tally
@@ -128,5 +129,5 @@ class Office:
 
 def _told(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(f"{tier.name} {tier.cents} cents" for tier in value)
+        return ", ".join(f"{tier.name} {money(tier.cents)}" for tier in value)
     return str(value)

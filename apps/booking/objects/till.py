@@ -25,6 +25,7 @@ from apps.booking.domain import hold as rules
 from apps.booking.domain import payment, saga
 from apps.booking.domain.hold import Hold, Reference
 from apps.booking.domain.house import Person
+from apps.booking.domain.money import money
 from apps.booking.domain.payment import Card, Charge, ChargeState
 from apps.booking.domain.refusals import Conflict, NotFound, Unfit
 from apps.booking.domain.saga import AWAITS_PAYMENT, State, Step
@@ -189,7 +190,9 @@ class Till:
         await self._hall.sell(hold)
         if hold.is_offer:
             waiting_list.end_offer(self._sql, hold.number)
-        audit.note(self._sql, hold.owner.name, f"bought {self._seats(hold)} for {hold.total} cents")
+        audit.note(
+            self._sql, hold.owner.name, f"bought {self._seats(hold)} for {money(hold.total)}"
+        )
         return self._told(hold, now)
 
     async def _declined(self, hold: Hold, charge: Charge, now: float) -> Paid:
