@@ -56,10 +56,11 @@ class Record:
     game: str
     seat: int
     opponent: str
-    """Their name."""
+    """Their name; empty as long as nobody has followed the link."""
     opponent_rating: Rating | None
     """As it was when the match began; None if the match isn't rated."""
     began_at: float
+    """Or when it was opened, while they wait."""
     ended_at: float | None = None
     score: Score | None = None
     """None as long as it is being played."""

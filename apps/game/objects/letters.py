@@ -24,11 +24,11 @@ def letters(
     id: str, match: Match[Any, Any], events: Sequence[Event[Any]]
 ) -> Iterator[tuple[str, Any]]:
     """Yield whom to write to about what has just happened, and what."""
-    has_begun = match.phase is not Phase.WAITING
-    if has_begun and any(isinstance(event, Seated | Ended) for event in events):
-        if match.opened.opponent == "anyone":
+    if any(isinstance(event, Seated | Ended) for event in events):
+        if match.opened.opponent == "anyone" and match.phase is not Phase.WAITING:
             yield _TO_LOBBY, id
-        if match.began_at is not None:
+        # Whoever waits for a friend finds the way back to the link among their matches.
+        if match.opened.opponent == "link" or match.began_at is not None:
             yield from _to_players(id, match)
     for seat, player in enumerate(match.players):
         is_asked = match.offer is not None and match.offer.seat != seat
@@ -50,15 +50,15 @@ async def deliver(env: Env, letter: Letter) -> None:
 def _to_players(id: str, match: Match[Any, Any]) -> Iterator[tuple[str, Any]]:
     for seat, player in enumerate(match.players):
         opponent = match.players[1 - seat]
-        if player is None or opponent is None or player.is_bot:
+        if player is None or player.is_bot:
             continue
         record = Record(
             match=id,
             game=match.opened.game,
             seat=seat,
-            opponent=opponent.name,
-            opponent_rating=opponent.rating if match.is_rated else None,
-            began_at=match.began_at or 0.0,
+            opponent=opponent.name if opponent is not None else "",
+            opponent_rating=opponent.rating if opponent and match.is_rated else None,
+            began_at=match.began_at or match.opened.at,
             ended_at=match.result.at if match.result else None,
             score=_score(match.result, seat) if match.result else None,
             words=match.result.words if match.result else "",

@@ -33,7 +33,13 @@ _adapter = TypeAdapter(Record)
 
 
 def note(sql: SqlStorage, record: Record) -> None:
-    """Keep a match, or how it has ended; those that are over, as long as the history shows them."""
+    """Keep a match, or how it has ended; those that are over, as long as the history shows them.
+
+    One that ends before anybody has come is forgotten.
+    """
+    if record.score is not None and not record.opponent:
+        sql.exec("DELETE FROM matches WHERE match = ?", record.match)
+        return
     sql.exec(
         "REPLACE INTO matches VALUES (?, ?, ?, ?)",
         record.match,

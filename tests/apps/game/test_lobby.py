@@ -191,6 +191,19 @@ async def test_a_match_is_in_the_histories_of_both_and_rates_them(
     assert ada.ratings["connect-four"].deviation == pytest.approx(290.3, abs=0.1)
 
 
+async def test_whoever_waits_for_a_friend_finds_back_to_the_link(
+    runtime: TestRuntime[Any], table: Table
+) -> None:
+    await table.open(is_joined=False)
+    await runtime.clock.advance(1)
+
+    (waiting,) = (await profile(runtime, "ada")).history
+    assert (waiting.match, waiting.opponent, waiting.score) == (table.id, "", None)
+
+    await runtime.clock.advance(OPEN_DAYS_SECONDS)
+    assert (await profile(runtime, "ada")).history == ()
+
+
 @pytest.mark.parametrize("point", ["during_alarm", "after_commit", "after_sync"])
 async def test_a_result_counts_once_though_the_process_dies(
     runtime: TestRuntime[Any], table: Table, point: Any
