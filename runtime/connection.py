@@ -71,6 +71,9 @@ class SocketEvents(Protocol):
 
     def close(self, ws: WebSocket, code: int, reason: str, was_clean: bool) -> None: ...
 
+    def set_up(self) -> None:
+        """Something was set for all sockets, those to come as well."""
+
     def held_up(self) -> None:
         """A socket isn't read, for as long as so much waits."""
 

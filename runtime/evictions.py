@@ -122,7 +122,7 @@ class Evictions:
         Args:
             is_told: Whether the node knows its alarms; else it is asked for them.
         """
-        resident.life = None
+        resident.broke()
         if not is_told:
             self._ask(resident)
         if resident.waiting:  # in a turn of its own: this may be inside a step

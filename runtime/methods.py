@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from types import GenericAlias
 from typing import Any, Final, TypeAlias, get_type_hints
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import ValidationError
 
-from runtime.wire import Crossing, Refer, copied
+from runtime.annotations import Check, check_of
+from runtime.wire import Copier, Crossing, Refer
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
-Check: TypeAlias = Callable[[Any], Any]
 
 RESERVED: Final = frozenset(
     "fetch alarm web_socket_message web_socket_close web_socket_error connect dup".split()
 )
 _PRIVATE_MARK: Final = "_rpc_private"
 _KNOWN_MARK: Final = "_rpc_methods"
-_EXACT: Final = frozenset({str, int, float, bool, bytes, type(None)})
 # The base class's own: its handlers are reserved, and its fields are nobody's business.
 _FIELDS: Final = frozenset({"ctx", "env", "migrations"})
 _OWN_TO_STUBS: Final = frozenset({"id", "name"})
@@ -48,8 +46,8 @@ class Parameter:
     check: Check | None
     """Checks a value and returns it, or raises. None allows anything."""
 
-    def accept(self, value: Any, refer: Refer, crossing: Crossing | None = None) -> Any:
-        return _checked(copied(value, self.what, refer, crossing), self.check, self.what)
+    def accept(self, value: Any, copier: Copier) -> Any:
+        return _checked(copier.copy(value, self.what), self.check, self.what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +78,18 @@ class Method:
 
         Raises:
             TypeError: If one is missing, unknown, of the wrong type or not to be sent.
-            ValueError: If one is too large.
+            ValueError: If they are larger than 32 MiB together.
         """
+        copier = Copier(refer, crossing)
         if not kwargs and self.simple is not None and len(args) == len(self.simple):
             pairs = zip(self.simple, args, strict=True)
-            return tuple([each.accept(value, refer, crossing) for each, value in pairs]), kwargs
+            return tuple([each.accept(value, copier) for each, value in pairs]), kwargs
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         for name, value in bound.arguments.items():
-            bound.arguments[name] = self.parameters[name].accept(value, refer, crossing)
+            bound.arguments[name] = self.parameters[name].accept(value, copier)
         return bound.args, bound.kwargs
 
     def answer(self, result: Any, refer: Refer, crossing: Crossing | None = None) -> Any:
@@ -99,7 +98,7 @@ class Method:
         Raises:
             TypeError: If the method returned something else than it is declared to.
         """
-        return self.result.accept(result, refer, crossing)
+        return self.result.accept(result, Copier(refer, crossing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +115,12 @@ class Plain:
         crossing: Crossing,
     ) -> Arguments:
         """As `Method.accept` does."""
-        parameter = Parameter(f"an argument of {self.name}()", None)
-        return parameter.accept(args, refer, crossing), parameter.accept(kwargs, refer, crossing)
+        copier, what = Copier(refer, crossing), f"an argument of {self.name}()"
+        return copier.copy(args, what), copier.copy(kwargs, what)
 
     def answer(self, result: Any, refer: Refer, crossing: Crossing) -> Any:
         """As `Method.answer` does."""
-        return Parameter(f"the result of {self.name}()", None).accept(result, refer, crossing)
+        return Copier(refer, crossing).copy(result, f"the result of {self.name}()")
 
 
 def methods_of(
@@ -179,8 +178,8 @@ def _made(full_name: str, function: Callable[..., Any]) -> Method:
     own = list(signature.parameters.values())[1:]
     try:
         hints = get_type_hints(function, include_extras=True)
-        checks = {parameter.name: _check(_type_of(parameter, hints)) for parameter in own}
-        result_check = _check(hints.get("return", Any))
+        checks = {parameter.name: check_of(_type_of(parameter, hints)) for parameter in own}
+        result_check = check_of(hints.get("return", Any))
     except (NameError, AttributeError) as error:
         raise TypeError(
             f"{full_name}(): an annotation can't be resolved ({error}); "
@@ -207,26 +206,6 @@ def _type_of(parameter: inspect.Parameter, hints: dict[str, Any]) -> Any:
     if parameter.kind is parameter.VAR_KEYWORD:
         return GenericAlias(dict, (str, hint))
     return hint
-
-
-def _check(annotation: Any) -> Check | None:
-    if annotation in (Any, object):
-        return None
-    try:
-        adapter = TypeAdapter(annotation)
-        adapter.rebuild(raise_errors=True)  # now, rather than at the first call
-    except (PydanticSchemaGenerationError, PydanticUserError):
-        return None  # a stub, an RpcTarget: something that has no values to check
-    if annotation in _EXACT:
-        return _exact(annotation, adapter)
-    return lambda value: adapter.validate_python(value, strict=True)
-
-
-def _exact(kind: type, adapter: TypeAdapter[Any]) -> Check:
-    def check(value: Any) -> Any:
-        return value if type(value) is kind else adapter.validate_python(value, strict=True)
-
-    return check
 
 
 def _checked(value: Any, check: Check | None, what: str) -> Any:

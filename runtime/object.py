@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Protocol, Self
 
-from pydantic_core.core_schema import CoreSchema, any_schema
+from pydantic_core.core_schema import CoreSchema
 from typing_extensions import TypeVar
 
+from runtime.annotations import reference_schema
 from runtime.connection import WebSocketRequestResponsePair
 from runtime.messages import Message
 from runtime.sockets import MAX_EVENT_TIMEOUT, SocketSet, WebSocket
@@ -26,6 +27,8 @@ class Surroundings(Protocol):
     """What ``ctx`` stands for: the object's activation."""
 
     sockets: SocketSet
+    instance: Any
+    """The object; None until its constructor has returned."""
 
     def check(self) -> None:
         """Raise unless the object's own code is running, and the object is whole."""
@@ -145,10 +148,16 @@ class DurableObjectState:
     ) -> None:
         """Answer one text message automatically, on all sockets, without waking the object.
 
-        It replaces what was set before; None ends it.
+        It holds for sockets to come as well, and replaces what was set before; None ends it.
+
+        Raises:
+            TypeError: If it is no such pair. What was set before stays.
         """
         self._around.check()
+        if not (pair is None or isinstance(pair, WebSocketRequestResponsePair)):
+            raise TypeError(f"expected a WebSocketRequestResponsePair, not {pair!r}")
         self._around.sockets.auto_response = pair
+        self._set_up_sockets()
 
     def get_web_socket_auto_response(self) -> WebSocketRequestResponsePair | None:
         """Return what is answered automatically, or None."""
@@ -170,11 +179,16 @@ class DurableObjectState:
         if seconds is not None and not 0 <= seconds <= MAX_EVENT_TIMEOUT:
             raise ValueError(f"Event timeout should not exceed {MAX_EVENT_TIMEOUT:.0f} seconds.")
         self._around.sockets.event_timeout = seconds or None
+        self._set_up_sockets()
 
     def get_hibernatable_web_socket_event_timeout(self) -> float | None:
         """Return the limit, in seconds, or None."""
         self._around.check()
         return self._around.sockets.event_timeout
+
+    def _set_up_sockets(self) -> None:
+        if self._around.instance is not None:  # a constructor does it again in every life
+            self._around.sockets.events.set_up()
 
 
 class DurableObject(Generic[EnvT]):
@@ -203,6 +217,10 @@ class DurableObject(Generic[EnvT]):
         self.ctx = ctx
         self.env = env
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+        return reference_schema(cls)  # what arrives where an object is asked for is a stub
+
 
 class RpcTarget:
     """Base class of what crosses by reference: its public methods are called there, and run here.
@@ -225,7 +243,7 @@ class RpcTarget:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
-        return any_schema()  # what arrives where a target is asked for is a handle
+        return reference_schema(cls)  # what arrives where a target is asked for is a handle
 
     if TYPE_CHECKING:  # type checkers see a handle as the target's own class
 
@@ -246,6 +264,13 @@ HANDLERS: Final = {
 """What a class may have to handle its events, with the number of arguments beside ``self``."""
 
 
+_PUT_OFF: Final = (
+    inspect.iscoroutinefunction,
+    inspect.isgeneratorfunction,
+    inspect.isasyncgenfunction,
+)
+
+
 def check_class(cls: type) -> None:
     """Refuse what can't be bound, before its first event finds out.
 
@@ -254,8 +279,7 @@ def check_class(cls: type) -> None:
     """
     if not (isinstance(cls, type) and issubclass(cls, DurableObject)):
         raise TypeError(f"{cls!r} can't be bound: it isn't a subclass of DurableObject")
-    if isinstance(cls.migrations, str):
-        raise TypeError(f"{cls.__name__}.migrations is a list of statements, not one")
+    _check_migrations(cls)
     for name, handler in handlers_of(cls).items():
         arguments = range(1 + HANDLERS[name])
         try:
@@ -265,6 +289,20 @@ def check_class(cls: type) -> None:
                 f"{cls.__name__}.{name}() doesn't take the {HANDLERS[name]} arguments of an event, "
                 f"beside self: {error}"
             ) from None
+
+
+def _check_migrations(cls: type[DurableObject[Any]]) -> None:
+    steps: object = cls.migrations
+    if isinstance(steps, str):
+        raise TypeError(f"{cls.__name__}.migrations is a list of statements, not one")
+    if not isinstance(steps, Sequence):
+        raise TypeError(f"{cls.__name__}.migrations is a list of statements, not {steps!r}")
+    for number, step in enumerate(steps, 1):
+        which = f"{cls.__name__}: migration {number}"
+        if not (isinstance(step, str) or callable(step)):
+            raise TypeError(f"{which} is SQL or a function, not {step!r}")
+        if any(is_put_off(step) or is_put_off(type(step).__call__) for is_put_off in _PUT_OFF):
+            raise TypeError(f"{which} can't be async, nor a generator: nobody would run it")
 
 
 def handlers_of(cls: type) -> dict[str, Callable[..., Any]]:

@@ -65,6 +65,7 @@ class Resident:
     Invariants:
         - There is at most one activation, and none while the last one's database is closing (I1).
         - While a socket isn't read, somebody is going to look whether it can be.
+        - What was set for all sockets outlives their object, though there be none (I6).
     """
 
     def __init__(self, host: Hosting, key: Key, id: ObjectId) -> None:
@@ -77,13 +78,21 @@ class Resident:
         self.waits_for_disk = False
         """Whether it can't go on closing until the disk lets it."""
         self.waiting: deque[Waiting] = deque()
-        self._is_relieving = self._is_looking = False
+        self._is_relieving = self._is_looking = self._is_set_up = False
         self._host = host
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing left to know of it."""
-        return not (self.life or self.is_closing or self.waiting or len(self.sockets))
+        is_used = self.life or self.is_closing or self.waiting or len(self.sockets)
+        is_set = self._is_set_up and (self.sockets.auto_response or self.sockets.event_timeout)
+        return not (is_used or (is_set and not self._host.is_draining))
+
+    def broke(self) -> None:
+        """Forget what a life has set that is lost, unless there are sockets that it holds for."""
+        self.life = None
+        if not len(self.sockets):
+            self.sockets.auto_response = self.sockets.event_timeout = None
 
     def wait(self, event: Event, refuse: Refuse) -> None:
         """Keep an event for the next life, once this one's database is closed."""
@@ -141,6 +150,9 @@ class Resident:
             or self.inbox.bytes >= CONGESTED_BYTES
             or self._host.journal.is_filling
         )
+
+    def set_up(self) -> None:
+        self._is_set_up = True
 
     def held_up(self) -> None:
         # Work that never ends may keep `eased` from ever being half as much, and the journal says

@@ -7,7 +7,7 @@ step it counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import TypeAlias, cast
 
 from runtime.errors import StorageError
@@ -49,10 +49,21 @@ def migrate(database: Database, sql: SqlStorage, cls: type[DurableObject[object]
 def _take(database: Database, sql: SqlStorage, step: Step, number: int, name: str) -> None:
     database.enter()
     try:
-        sql.exec(step) if isinstance(step, str) else step(sql)
+        _run(step, sql)
         database.write(f"PRAGMA user_version = {number}")
     except Exception as error:
         database.leave(keep=False)
         raise StorageError(f"{name}: migration {number} failed: {error}") from error
     database.leave(keep=True)
     database.commit()
+
+
+def _run(step: Step, sql: SqlStorage) -> None:
+    if isinstance(step, str):
+        sql.exec(step)
+        return
+    rest: object = step(sql)
+    if isinstance(rest, Coroutine | Generator):
+        rest.close()  # it hasn't begun, and Python is to say nothing of it
+    if isinstance(rest, Awaitable | Generator | AsyncGenerator):
+        raise TypeError(f"it can't be async, nor a generator: {rest!r} was left to be run")

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from runtime.errors import RemoteError, RemoteTraceback, crosses_as_itself
 
-MAX_BYTES: Final = 32 * 1024 * 1024  # of one argument or result; a character counts as a byte
+MAX_BYTES: Final = 32 * 1024 * 1024  # of all arguments of a call, or of a result; text in UTF-8
 MAX_DEPTH: Final = 100  # of values within values; also what catches one that contains itself
 
 RPC_TARGET_MARK: Final = "_rpc_target"
@@ -33,6 +33,7 @@ RPC_TARGET_MARK: Final = "_rpc_target"
 _HOLDERS: Final = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
 # Neither copied nor looked into.
 _ATOMS: Final = frozenset({type(None), bool, int, float, UUID, Decimal, datetime})
+_HALVES: Final = "surrogatepass"  # a text may have half a character in it
 
 Refer = Callable[[Any], Any]
 """Makes a reference to a function or an `RpcTarget`, or a lease; None for anything else."""
@@ -78,48 +79,59 @@ def copied(
         TypeError: If it is, or contains, something that may not cross.
         ValueError: If it is larger than 32 MiB or nested too deeply.
     """
-    kind = type(value)
-    if kind in _ATOMS or (kind is str and len(value) < MAX_BYTES):
-        return value
-    walk = _Walk(what, refer, crossing)
-    result = walk.copy(value, 0)
-    walk.check_size()
-    return result
+    return Copier(refer, crossing).copy(value, what)
 
 
 def size_of(value: Any) -> int:
     """Return the size in bytes, as `copied` counts it, of a value that has crossed."""
-    walk = _Walk("a value", lambda reference: reference)
+    copier = Copier(lambda reference: reference)
     try:
-        walk.copy(value, 0)
+        copier.copy(value, "a value")
     except ValueError:  # a method's own annotations have made it larger than what was sent
         return MAX_BYTES
-    return walk.bytes
+    return copier.bytes
 
 
-class _Walk:
-    """One walk through a value."""
+class Copier:
+    """Copies what crosses together: the arguments of a call, or a result.
 
-    __slots__ = ("bytes", "crossing", "refer", "what")
+    Args:
+        refer: As for `copied`; so is `crossing`.
 
-    def __init__(self, what: str, refer: Refer | None, crossing: Crossing | None = None) -> None:
-        self.what = what
-        self.refer = refer
-        self.crossing = crossing
+    Attributes:
+        bytes: The size of all that it has copied.
+    """
+
+    __slots__ = ("_crossing", "_refer", "_what", "bytes")
+
+    def __init__(self, refer: Refer | None = None, crossing: Crossing | None = None) -> None:
+        self._refer = refer
+        self._crossing = crossing
+        self._what = ""
         self.bytes = 0
 
-    def copy(self, value: Any, depth: int) -> Any:
+    def copy(self, value: Any, what: str) -> Any:
+        """Copy one more, as `copied` does. All of them together have its limit."""
+        self._what = what
+        twin = self._copy(value, 0)
+        self._check_size()
+        return twin
+
+    def _copy(self, value: Any, depth: int) -> Any:
         kind: type = type(value)
-        if kind is str or kind is bytes:
+        if kind is str:
+            self.bytes += len(value) if value.isascii() else len(value.encode(errors=_HALVES))
+            return value
+        if kind is bytes:
             self.bytes += len(value)
             return value
         self.bytes += 8
         if kind in _ATOMS:
             return value
         if depth > MAX_DEPTH:
-            raise ValueError(f"{self.what} is nested more than {MAX_DEPTH} deep")
-        self.check_size()  # on the way: a list that holds another one many times has no end
-        copy_of, deeper = self.copy, depth + 1
+            raise ValueError(f"{self._what} is nested more than {MAX_DEPTH} deep")
+        self._check_size()  # on the way: a list that holds another one many times has no end
+        copy_of, deeper = self._copy, depth + 1
         if kind is list:
             return [copy_of(item, deeper) for item in value]
         if kind is dict:
@@ -138,15 +150,15 @@ class _Walk:
                 return value
             case "copy":
                 return copy.copy(value)
-        reference = self.refer(value) if self.refer else None
+        reference = self._refer(value) if self._refer else None
         if reference is None:
-            raise TypeError(f"{self.what} can't be sent to another object: {unsendable(kind)}")
-        if self.crossing is None:
+            raise TypeError(f"{self._what} can't be sent to another object: {unsendable(kind)}")
+        if self._crossing is None:
             return reference
-        self.crossing.take(reference)
+        self._crossing.take(reference)
         return reference.handle()
 
-    def check_size(self) -> None:
+    def _check_size(self) -> None:
         if self.bytes > MAX_BYTES:
             raise ValueError(
                 "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
@@ -182,11 +194,11 @@ class _Walk:
         changed = {}
         for name, item in fields.items():
             kind = type(item)
-            if kind is str:  # as `copy` does, of which most fields have no need
+            if kind is str and item.isascii():  # as `_copy` does, of which most have no need
                 self.bytes += len(item)
             elif kind in _ATOMS:
                 self.bytes += 8
-            elif (twin := self.copy(item, depth)) is not item:
+            elif (twin := self._copy(item, depth)) is not item:
                 changed[name] = twin
         return changed
 
@@ -253,12 +265,20 @@ def _made_again(error: Exception) -> Exception:
     if isinstance(error, ExceptionGroup):
         twin = error.derive([_twin(inner) for inner in error.exceptions])
     elif kind.__module__ == "builtins":  # an OSError's args aren't all there is
-        twin = kind(*copied(error.__reduce__()[1], "an error"))
+        twin = kind(*map(_sendable, error.__reduce__()[1]))
     else:  # its __init__ may want something else than args
-        args = copied(error.args, "an error")
+        args = tuple(map(_sendable, error.args))
         twin = kind.__new__(kind, *args)
         twin.args = args
     return twin
+
+
+def _sendable(argument: Any) -> Any:
+    """Return an error's argument as its receiver gets it: as text, if it can't be sent."""
+    try:
+        return copied(argument, "an error")
+    except TypeError:
+        return copied(str(argument), "an error")
 
 
 @lru_cache(maxsize=1024)
@@ -284,6 +304,14 @@ def forget_classes() -> None:
     """Let go of the classes whose values have crossed: they may have been replaced."""
     _fields.cache_clear()
     _shape.cache_clear()
+
+
+def is_reference(value: Any) -> bool:
+    """Whether something that has crossed did so by reference: a stub, for instance."""
+    kind: type = type(value)
+    if kind in _ATOMS or kind in _HOLDERS:
+        return False
+    return _shape(kind) is None or getattr(kind, "crosses_by_reference", False)
 
 
 def unsendable(kind: type) -> str:

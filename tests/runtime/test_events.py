@@ -468,7 +468,6 @@ class Shop(DurableObject[object]):
             "builtin": ValueError("no"),
             "registered": OutOfStock("tea", left=3),
             "private": type("Secret", (Exception,), {})("inner workings"),
-            "odd": OutOfStock(object(), left=3),  # type: ignore[arg-type]
         }[kind]
         error.extra = 123  # type: ignore[attr-defined]
         raise error
@@ -499,12 +498,11 @@ async def test_an_error_that_may_cross_reaches_the_caller_as_itself(
     assert getattr(failure.value, "left", 3) == 3
 
 
-@pytest.mark.parametrize(("kind", "name"), [("private", "Secret"), ("odd", "OutOfStock")])
-async def test_an_error_that_may_not_cross_arrives_by_name(shop: Any, kind: str, name: str) -> None:
+async def test_an_error_that_may_not_cross_arrives_by_name(shop: Any) -> None:
     with pytest.raises(errors.RemoteError) as failure:
-        await shop.sell(kind)
+        await shop.sell("private")
 
-    assert failure.value.type_name == name
+    assert failure.value.type_name == "Secret"
     assert failure.value.remote
     assert failure.value.durable_object_id == str(shop.id)
 

@@ -15,8 +15,10 @@ import pytest
 from annotated_types import Gt
 from pydantic import BaseModel, StringConstraints
 
-from runtime.methods import RESERVED, Method, methods_of, rpc_private
+from runtime.methods import RESERVED, Method, Plain, methods_of, rpc_private
+from runtime.namespace import Reply
 from runtime.object import DurableObject
+from runtime.wire import MAX_BYTES
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -57,6 +59,7 @@ class Event(Base):
     async def book(self, seat: Seat) -> None: ...
     async def positive(self, row: Annotated[int, Gt(0)]) -> None: ...
     async def tidy(self, name: Annotated[str, StringConstraints(max_length=3)]) -> None: ...
+    async def pair(self, first: bytes, second: bytes) -> None: ...
     async def call_back(self, listener: Callable[[int], None]) -> None: ...
     async def meet(self, other: Event) -> None: ...
     async def unannotated(self, seat, row=1): ...  # type: ignore[no-untyped-def]  # so users write
@@ -400,6 +403,23 @@ def test_a_function_whose_reference_can_be_called_fits_a_callable() -> None:
 
 class Callback(Reference):
     def __call__(self, number: int) -> None: ...
+
+
+def test_all_arguments_of_a_call_have_the_limit_together() -> None:
+    large = bytes(MAX_BYTES // 2)
+
+    assert accept("pair", large, large) == ((large, large), {})
+    with pytest.raises(ValueError, match=r"limited to 32MiB, .* was: 33554433 bytes"):
+        accept("pair", large, large + b"x")
+    with pytest.raises(ValueError, match=r"limited to 32MiB, .* was: 33554433 bytes"):
+        accept("pair", large, second=large + b"x")
+
+
+def test_so_have_those_of_a_function_that_crosses_by_reference() -> None:
+    large = bytes(MAX_BYTES // 2)
+
+    with pytest.raises(ValueError, match=r"^Serialized RPC arguments"):
+        Plain("listener").accept((large,), {"more": large}, refer, Reply())
 
 
 # Results.

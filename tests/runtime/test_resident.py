@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from runtime import DurableObject, Request, Response, WebSocket
+from runtime import (
+    DurableObject,
+    Request,
+    Response,
+    WebSocket,
+    WebSocketRequestResponsePair,
+    errors,
+)
 from runtime.loopback import ClientSocket
 from runtime.resident import LOOK_SECONDS
 from runtime.testing import TestRuntime, key_of
@@ -26,9 +33,12 @@ class Pool(DurableObject[object]):
     log: ClassVar[list[str]]
     gates: ClassVar[dict[str, asyncio.Event]]
     starts: ClassVar[bool]
+    opens_with: ClassVar[WebSocketRequestResponsePair | None] = None
 
     def __init__(self, ctx: Any, env: object) -> None:
         super().__init__(ctx, env)
+        if Pool.opens_with is not None:
+            ctx.set_web_socket_auto_response(Pool.opens_with)
         if not Pool.starts:
             raise ValueError("no water")
 
@@ -48,6 +58,21 @@ class Pool(DurableObject[object]):
 
     async def nothing(self) -> None:
         pass
+
+    async def set_up(self, pair: Any, seconds: float | None) -> None:
+        self.ctx.set_web_socket_auto_response(pair and WebSocketRequestResponsePair(*pair))
+        self.ctx.set_hibernatable_web_socket_event_timeout(seconds)
+
+    async def set_up_badly(self, pair: Any) -> None:
+        self.ctx.set_web_socket_auto_response(pair)
+
+    async def settings(self) -> tuple[str | None, float | None]:
+        pair = self.ctx.get_web_socket_auto_response()
+        timeout = self.ctx.get_hibernatable_web_socket_event_timeout()
+        return None if pair is None else pair.response, timeout
+
+    async def drain(self) -> None:
+        self.ctx.abort("to be cleaned")
 
     async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
         assert isinstance(message, str)
@@ -365,3 +390,79 @@ class Host(DurableObject[object]):
         self, ws: WebSocket, code: int, reason: str, was_clean: bool
     ) -> None:
         Host.left.append(code)
+
+
+# What holds for all sockets, those to come as well.
+
+
+@pytest.mark.parametrize(
+    ("pair", "seconds", "settings"),
+    [(("ping", "pong"), None, ("pong", None)), (None, 5, (None, 5))],
+)
+async def test_what_was_set_before_the_first_socket_outlives_the_memory(
+    runtime: TestRuntime[Any], pool: Any, pair: Any, seconds: Any, settings: Any
+) -> None:
+    await pool.set_up(pair, seconds)
+    await runtime.clock.advance(60)
+    assert runtime.host.life_of(key_of(pool)) is None
+
+    assert await pool.settings() == settings
+
+
+async def test_a_socket_that_comes_later_is_answered_automatically(
+    runtime: TestRuntime[Any], pool: Any
+) -> None:
+    await pool.set_up(("ping", "pong"), None)
+    await runtime.evict_durable_object(pool)
+    ws = await runtime.connect(pool)
+    await ws.leave()
+    await runtime.evict_durable_object(pool)
+
+    ws = await runtime.connect(pool)
+    await ws.send("ping")
+
+    assert (list(ws.received), Pool.log) == (["pong"], ["close 1000 "])
+
+
+async def test_an_object_for_whose_sockets_nothing_is_set_any_more_is_forgotten(
+    runtime: TestRuntime[Any], pool: Any
+) -> None:
+    await pool.set_up(("ping", "pong"), 5)
+    await pool.set_up(None, None)
+    await runtime.evict_durable_object(pool)
+
+    assert runtime.host.resident(key_of(pool)) is None
+
+
+async def test_what_every_constructor_sets_keeps_nothing_in_memory(
+    runtime: TestRuntime[Any], pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pool, "opens_with", WebSocketRequestResponsePair("ping", "pong"))
+    assert await pool.settings() == ("pong", None)
+    await runtime.evict_durable_object(pool)
+
+    assert runtime.host.resident(key_of(pool)) is None
+    assert await pool.settings() == ("pong", None)
+
+
+async def test_what_was_set_goes_with_the_sockets_when_the_object_is_reset(pool: Any) -> None:
+    await pool.set_up(("ping", "pong"), 5)
+
+    with pytest.raises(errors.ObjectReset):
+        await pool.drain()
+
+    assert await pool.settings() == (None, None)
+
+
+@pytest.mark.parametrize("pair", [("ping", "pong"), "ping"])
+async def test_what_is_no_pair_is_refused_when_it_is_set(
+    runtime: TestRuntime[Any], pool: Any, pair: Any
+) -> None:
+    ws = await runtime.connect(pool)
+    await pool.set_up(("hello", "there"), None)
+
+    with pytest.raises(TypeError, match=r"^expected a WebSocketRequestResponsePair, not "):
+        await pool.set_up_badly(pair)
+    await ws.send("hello")
+
+    assert list(ws.received) == ["there"]

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +99,17 @@ def test_there_is_no_env_before_the_start(tmp_path: Path) -> None:
         _ = runtime.env
 
 
+async def migrate_later(sql: object) -> None: ...
+
+
+def migrate_bit_by_bit(sql: object) -> Iterator[None]:
+    yield
+
+
+class Later:
+    async def __call__(self, sql: object) -> None: ...
+
+
 async def alarm_without_invocation(self: object) -> None: ...
 
 
@@ -105,6 +118,12 @@ async def alarm_without_invocation(self: object) -> None: ...
     [
         (dict, "isn't a subclass of DurableObject"),
         (type("Bad", (Game,), {"migrations": "CREATE TABLE t (n)"}), "is a list of statements"),
+        (type("Bad", (Game,), {"migrations": {"CREATE TABLE t (n)"}}), "is a list of statements"),
+        (type("Bad", (Game,), {"migrations": ("SELECT 1", 5)}), "Bad: migration 2 is SQL or a"),
+        *[
+            (type("Bad", (Game,), {"migrations": [step]}), "Bad: migration 1 can't be async")
+            for step in (migrate_later, partial(migrate_later), Later(), migrate_bit_by_bit)
+        ],
         (
             type("Bad", (Game,), {"alarm": alarm_without_invocation}),
             r"alarm\(\) doesn't take the 1",

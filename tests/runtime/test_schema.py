@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.runtime.databases import Ledger, Watch, execute, upto, watch
 
 __all__ = ["watch"]
 
-Step = str | Callable[[SqlStorage], None]
+Step = str | Callable[[SqlStorage], object]
 
 SEATS = "CREATE TABLE seats (name TEXT)"
 ROWS = "ALTER TABLE seats ADD COLUMN row INTEGER"
@@ -27,7 +27,7 @@ def wake(database: Database, *steps: Step) -> None:
     """Begin a life of an object whose class knows these steps."""
 
     class Event(DurableObject[object]):
-        migrations: ClassVar[Sequence[Step]] = steps
+        migrations: ClassVar[Sequence[Any]] = steps
 
     migrate(database, SqlStorage(database, lambda: None), Event)
 
@@ -110,6 +110,18 @@ def fail(sql: SqlStorage) -> None:
     raise ValueError("why")
 
 
+async def later(sql: SqlStorage) -> None:
+    sql.exec("DROP TABLE seats")
+
+
+def iter_later(sql: SqlStorage) -> Iterator[object]:
+    yield sql.exec("DROP TABLE seats")
+
+
+async def stream_later(sql: SqlStorage) -> AsyncIterator[object]:
+    yield sql.exec("DROP TABLE seats")
+
+
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
@@ -117,6 +129,9 @@ def fail(sql: SqlStorage) -> None:
         (fail, "why"),
         ("BEGIN", "To execute a transaction"),
         ("", "SQL code did not contain a statement"),
+        (lambda sql: later(sql), "it can't be async"),
+        (lambda sql: iter_later(sql), "it can't be async, nor a generator"),
+        (lambda sql: stream_later(sql), "it can't be async"),
     ],
 )
 def test_a_step_that_fails_is_undone_and_the_ones_before_it_stand(

@@ -7,8 +7,9 @@ import dataclasses
 import enum
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
@@ -315,7 +316,14 @@ def test_a_value_of_exactly_32_mib_may_cross() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [bytes(MAX_BYTES + 1), "x" * (MAX_BYTES + 1), [bytes(MAX_BYTES // 2)] * 2]
+    "value",
+    [
+        bytes(MAX_BYTES + 1),
+        "x" * (MAX_BYTES + 1),
+        [bytes(MAX_BYTES // 2)] * 2,
+        "\U0001f600" * (MAX_BYTES // 4 + 1),
+        "\ud800" * (MAX_BYTES // 3 + 1),  # half a character
+    ],
 )
 def test_a_larger_value_is_refused_with_its_size(value: Any) -> None:
     with pytest.raises(ValueError, match=r"limited to 32MiB, .* this value was: 33554\d+ bytes\."):
@@ -578,8 +586,36 @@ def test_an_error_takes_its_notes_along_and_leaves_behind_what_cant_cross() -> N
     assert not hasattr(twin, "connection")
 
 
-def test_an_error_whose_args_cant_cross_arrives_as_a_remote_error() -> None:
-    twin = copied_error(ValueError(object()), ID)
+@pytest.mark.parametrize(
+    ("error", "args"),
+    [
+        (KeyError(date(2030, 1, 2)), ("2030-01-02",)),
+        (ValueError("no", Path("x"), 5), ("no", "x", 5)),
+        (FileNotFoundError(2, "none", Path("x")), (2, "none")),
+    ],
+)
+def test_what_cant_be_sent_of_an_error_arrives_as_text(
+    error: Exception, args: tuple[object, ...]
+) -> None:
+    twin = copied_error(error, ID)
+
+    assert type(twin) is type(error)
+    assert twin.args == args
+
+
+def test_an_error_that_is_too_large_arrives_as_a_remote_error() -> None:
+    twin = copied_error(ValueError(bytes(MAX_BYTES + 1)), ID)
+
+    assert isinstance(twin, RemoteError)
+    assert twin.type_name == "ValueError"
+
+
+def test_an_error_that_has_no_text_arrives_as_a_remote_error() -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    twin = copied_error(ValueError(Mute()), ID)
 
     assert isinstance(twin, RemoteError)
     assert twin.type_name == "ValueError"
