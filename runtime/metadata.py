@@ -22,6 +22,8 @@ class Metadata:
         self._path = database.path
         self.is_kept = False
         """Whether the database says whose it is."""
+        self.is_named = False
+        """Whether it says what the id was made from."""
         self.has_own_schema = False
         """Whether it says that tables without rows are worth keeping."""
         self.restore_to: int | None = None
@@ -38,7 +40,7 @@ class Metadata:
         """
         rows = self._table.read(f"SELECT key, value FROM {METADATA}")
         notes = dict(cast(list[tuple[str, str]], rows))
-        self.is_kept = _ID in notes
+        self.is_kept, self.is_named = _ID in notes, _NAME in notes
         self.has_own_schema = OWN_SCHEMA in notes
         self.restore_to = int(notes[_RESTORE]) if _RESTORE in notes else None
         if hex is not None and notes.get(_ID, hex) != hex:
@@ -54,9 +56,13 @@ class Metadata:
         self._put(_ID, hex)
         if name is not None:
             self._put(_NAME, name)
-        self.is_kept = True
+        self.is_kept, self.is_named = True, name is not None
 
-    def lacks(self, database: Database) -> bool:
+    def lacks_id(self, name: str | None) -> bool:
+        """Whether it doesn't say yet whose it is, or not by which name that is known now."""
+        return not self.is_kept or (name is not None and not self.is_named)
+
+    def lacks_schema(self, database: Database) -> bool:
         """Whether it doesn't say yet that there are tables worth keeping."""
         return database.has_own_schema and not self.has_own_schema
 
@@ -67,7 +73,7 @@ class Metadata:
 
     def forget(self) -> None:
         """Hear that the database was emptied, notes and all."""
-        self.is_kept = self.has_own_schema = False
+        self.is_kept = self.is_named = self.has_own_schema = False
 
     def plan_restoration(self, stamp: int) -> None:
         """Have the next life begin with what the database was at `stamp`."""

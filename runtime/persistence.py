@@ -174,7 +174,7 @@ class Persistence:
         if self.database.in_transaction:
             return  # it may be undone, alarms and all
         is_untold = bool(self.commits.count) and not self._is_on_record
-        if not (self.alarms.changed or is_untold or self.metadata.lacks(self.database)):
+        if not (self.alarms.changed or is_untold or self.metadata.lacks_schema(self.database)):
             return
         if self.commits.count:
             self._commit()  # the notes, of an object that has written in transactions only
@@ -209,12 +209,15 @@ class Persistence:
 
     def keep_notes(self) -> None:
         """Write whose database it is, and the like, with whatever else is being written."""
-        if self.metadata.is_kept and not self.metadata.lacks(self.database):
+        owner = self._keeper.id
+        lacks_id = self.metadata.lacks_id(owner.name)
+        lacks_schema = self.metadata.lacks_schema(self.database)
+        if not (lacks_id or lacks_schema):
             return
         with self.database.unconfirmed():  # the rest says whether it is to be waited for
-            if not self.metadata.is_kept:
-                self.metadata.keep(self._keeper.id.hex, self._keeper.id.name)
-            if self.metadata.lacks(self.database):
+            if lacks_id:
+                self.metadata.keep(owner.hex, owner.name)
+            if lacks_schema:
                 self.metadata.note_own_schema()
 
     def give_up_alarms(self, why: str) -> None:

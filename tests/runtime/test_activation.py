@@ -199,6 +199,22 @@ async def test_the_name_is_known_inside_however_the_object_was_reached(
     assert await plants.get(plants.new_unique_id()).own_name() is None
 
 
+async def test_a_name_that_is_heard_of_later_is_kept_with_the_next_write(
+    runtime: TestRuntime[Any],
+) -> None:
+    plants = runtime.env.plants
+    nameless = plants.get(plants.id_from_string(str(plants.id_from_name("ada"))))
+    await nameless.grow()
+    await runtime.evict_durable_object(nameless)
+    assert await nameless.own_name() is None
+    await runtime.evict_durable_object(nameless)
+
+    await plants.get_by_name("ada").grow()
+    await runtime.crash()
+
+    assert await nameless.own_name() == "ada"
+
+
 async def test_a_section_returns_what_its_callback_does(runtime: TestRuntime[Any]) -> None:
     plant = runtime.env.plants.get_by_name("a")
 
