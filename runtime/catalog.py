@@ -252,8 +252,11 @@ class Catalog:
         """Return ids and names, in the order of the ids.
 
         Raises:
+            ValueError: If `limit` is negative.
             SqlError: If the catalog can't be read, or what was noted can't be written.
         """
+        if limit < 0:  # which SQLite takes for no limit at all
+            raise ValueError(f"List limit must not be negative, but is {limit}.")
         try:
             await self.flush()
             rows = await self._connection.execute_fetchall(

@@ -12,6 +12,7 @@ wait for all of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -240,8 +241,9 @@ class Storage:
             raise ValueError("an alarm's name can't be empty; leave it out for the one alarm")
         now = self._around.clock.time()
         time = moment(when, now)
-        if time <= 0:
-            raise TypeError("set_alarm() cannot be called with an alarm time <= 0")
+        if time <= 0 or time == math.inf:
+            which = "<= 0" if time <= 0 else "that never comes"
+            raise TypeError(f"set_alarm() cannot be called with an alarm time {which}")
         with self._write(allow_unconfirmed):
             self._alarms.set(name, max(time, now))
 

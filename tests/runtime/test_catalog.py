@@ -109,6 +109,8 @@ async def test_objects_are_listed_page_by_page(catalog: Catalog) -> None:
     assert [first, second, third] == [["00", "01"], ["02", "03"], ["04"]]
     assert await names(catalog, after="04") == {}
     assert await names(catalog, limit=0) == {}
+    with pytest.raises(ValueError, match=r"^List limit must not be negative, but is -1\.$"):
+        await names(catalog, limit=-1)
 
 
 async def test_each_class_and_jurisdiction_is_listed_by_itself(catalog: Catalog) -> None:

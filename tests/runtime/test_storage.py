@@ -583,6 +583,11 @@ async def test_losing_an_unconfirmed_write_resets_the_object(
     }
 
 
+async def test_an_alarm_that_never_comes_is_refused(runtime: TestRuntime[Any], box: Any) -> None:
+    with pytest.raises(TypeError, match=r"^set_alarm\(\) cannot .* time that never comes$"):
+        await runtime.run_in_durable_object(box, lambda _, ctx: ctx.storage.set_alarm(inf))
+
+
 @pytest.mark.parametrize(("name", "error"), [("", ValueError), (5, TypeError), (b"a", TypeError)])
 async def test_what_is_no_name_of_an_alarm_is_refused(
     runtime: TestRuntime[Any], box: Any, name: Any, error: type[Exception]
