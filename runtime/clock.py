@@ -157,16 +157,17 @@ class ManualClock:
 
     Args:
         settle: Waits until all that has been set in motion has come to rest.
-        start: What it shows first. The default is the machine's time, so that a moment
-            computed by other means (``time.time() + 60``) lies where the test expects it.
+        start: What it shows first, as for `moment`. The default is the machine's time, so that a
+            moment computed by other means (``time.time() + 60``) lies where the test expects it.
 
     Attributes:
         due: What it will ring, and when.
     """
 
-    def __init__(self, settle: Settle, start: float | None = None) -> None:
+    def __init__(self, settle: Settle, start: float | datetime | None = None) -> None:
         self.due = DueQueue()
-        self._now = time.time() if start is None else start
+        now = time.time()
+        self._now = now if start is None else moment(start, now)
         self._settle = settle
         self._moves: deque[asyncio.Task[None]] = deque()
         self._waiting: list[Callable[[], object]] = []

@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +50,8 @@ class MortalRuntime(Runtime[EnvT]):
         env: As for `Runtime`.
         evicting: Evict an object before each of its events. Nobody may notice (I6).
         data: Keep everything in this folder, and leave it there.
-        start: What the clock shows first, in seconds since the epoch; by default the time.
+        start: What the clock shows first, in seconds since the epoch or as an aware datetime;
+            by default the time.
         config: Further settings, by name.
 
     Attributes:
@@ -71,12 +72,12 @@ class MortalRuntime(Runtime[EnvT]):
         env: Callable[..., EnvT] = SimpleNamespace,  # type: ignore[assignment]  # the default EnvT
         evicting: bool = False,
         data: Path | None = None,
-        start: float | None = None,
+        start: float | datetime | None = None,
         **config: Any,
     ) -> None:
+        self.clock = ManualClock(self.come_to_rest, start)
         self._folder = None if data else TemporaryDirectory(prefix="dormouse-", dir=_MEMORY)
         folder = data or Path(cast(TemporaryDirectory[str], self._folder).name)
-        self.clock = ManualClock(self.come_to_rest, start)
         self._evicting = evicting
         self._faults = Faults(self.clock, self.die, self._die_soon)
         self.disk = Disk(self._faults)

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.clock import DueQueue, ManualClock, SystemClock, moment
+from runtime.testing import TestRuntime
 
 SOON = 0.01  # seconds; what the tests of the machine's clock really wait for
 PATIENCE = 30.0
@@ -461,3 +463,18 @@ def test_a_datetime_without_a_time_zone_is_no_moment() -> None:
 def test_what_is_no_time_is_refused(when: object) -> None:
     with pytest.raises(TypeError, match="expected seconds, an aware datetime or a timedelta"):
         moment(when, 0.0)  # type: ignore[arg-type]  # that is the point
+
+
+# What a test's clock shows first.
+
+
+@pytest.mark.parametrize("start", [60.0, datetime(1970, 1, 1, 0, 1, tzinfo=UTC)])
+async def test_a_runtime_may_start_at_any_moment(start: float | datetime) -> None:
+    async with TestRuntime(bindings={}, start=start) as runtime:
+        assert runtime.clock.time() == 60.0
+
+
+@pytest.mark.parametrize("start", [datetime(1970, 1, 1), "1970"])
+def test_a_runtime_cant_start_at_what_is_no_moment(start: Any) -> None:
+    with pytest.raises(TypeError, match=r"aware datetime|no time zone"):
+        TestRuntime(bindings={}, start=start)
