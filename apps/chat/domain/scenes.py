@@ -11,7 +11,7 @@ from apps.chat.domain.rooms import RoomKind
 
 PAGE = 50  # messages: what a newcomer sees, and what one request returns unless it says otherwise
 MOST_UNREAD = 100  # that are counted; so many mean "or more"
-MOST_SHOWN = 200  # people, on the page about a room
+MOST_SHOWN = 200  # people, on the page about a room, beside those who are muted or banned
 MOST_READERS = 50  # of whom a page says how far they have read
 
 

@@ -90,17 +90,19 @@ class Reading(RoomBase):
         return store.words.search(self._sql, domain.search_expression(words), FOUND)
 
     async def about(self, reader: Person) -> About:
-        """Return who is known here and how they stand.
+        """Return who is known here and how they stand: who is here, then who came last.
 
-        Only the room's creator sees who is muted or banned, and what they themselves have done.
+        Only the room's creator sees who is muted or banned, before all others, and what they
+        themselves have done.
         """
         scene = await self.scene(reader)
         sanctioned = store.members.sanctioned(self._sql) if scene.me.is_creator else []
         here = [visitor.person for visitor in scene.visitors]
-        people = {each.id: each for each in (*store.members.known(self._sql), *sanctioned, *here)}
+        people = {each.id: each for each in (*sanctioned, *here, *store.members.known(self._sql))}
+        # None of the sanctioned is left out: where else would a ban be lifted?
         standings = (
             self._standing(person, store.members.look_up(self._sql, person.id))
-            for person in islice(people.values(), domain.MOST_SHOWN)
+            for person in islice(people.values(), len(sanctioned) + domain.MOST_SHOWN)
         )
         audit = store.room.audit(self._sql) if scene.me.is_creator else []
         return About(scene, tuple(each.as_seen_by(scene.me) for each in standings), tuple(audit))

@@ -96,8 +96,8 @@ def forget(sql: SqlStorage, person: Person) -> None:
 
 
 def known(sql: SqlStorage) -> list[Person]:
-    """Return whom the room knows."""
-    return sql.exec("SELECT id, name FROM members ORDER BY id", row=Person).to_array()
+    """Return whom the room knows, those first who have come last."""
+    return sql.exec("SELECT id, name FROM members ORDER BY seen_at DESC, id", row=Person).to_array()
 
 
 def known_as(sql: SqlStorage, id: str) -> Person | None:
@@ -114,8 +114,12 @@ def known_as(sql: SqlStorage, id: str) -> Person | None:
 
 
 def sanctioned(sql: SqlStorage) -> list[Person]:
-    """Return who is banned, or was muted."""
-    return sql.exec("SELECT id, name FROM sanctions ORDER BY name, id", row=Person).to_array()
+    """Return who is banned, or muted now."""
+    return sql.exec(
+        "SELECT id, name FROM sanctions WHERE is_banned OR muted_until > unixepoch('subsec') "
+        "ORDER BY name, id",
+        row=Person,
+    ).to_array()
 
 
 def set_sanction(sql: SqlStorage, person: Person, sanction: Sanction) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.chat import store
+from apps.chat import domain, store
 from apps.chat.domain import Person
 from apps.chat.objects import THE_ONE, inbox
 from apps.chat.store import listings
@@ -41,6 +41,29 @@ async def test_a_room_forgets_who_hasnt_come_for_longest(runtime: TestRuntime[An
 
     assert names == {"Guest 2", "Guest 3", "Guest 4"}
     assert (await room.scene(ADA)).me.is_creator  # whom it doesn't forget
+
+
+async def test_the_page_about_a_room_shows_whom_its_creator_may_have_to_deal_with(
+    runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domain, "MOST_SHOWN", 2)
+    room = runtime.env.rooms.get_by_name("tea")
+    await room.post(ADA, "c1", "hello")
+    people = [Person(f"{number}", f"Guest {number}") for number in range(9, 3, -1)]
+    for person in people:
+        await runtime.clock.advance(1)
+        window = await enter(runtime, room, person)
+        if person == people[1]:
+            await room.ban(ADA, person.id, is_on=True)
+        elif person != people[2]:
+            await window.leave()
+    await runtime.clock.advance(60)
+
+    async def shown_to(reader: Person) -> list[Person]:
+        return [standing.person for standing in (await room.about(reader)).standings]
+
+    assert await shown_to(ADA) == [people[1], people[2], people[5]]  # banned; here; came last
+    assert await shown_to(BOB) == [people[2], people[5]]
 
 
 async def test_what_was_done_long_ago_isnt_told(runtime: TestRuntime[Any]) -> None:
