@@ -67,6 +67,7 @@ class Standing:
     unread: int = 0
     """Messages after that, at most `scenes.MOST_UNREAD`."""
     muted_until: datetime | None = None
+    """None if they aren't muted now."""
     is_banned: bool = False
     may_speak_at: datetime | None = None
     """When slow mode lets them speak again; None for now."""

@@ -35,6 +35,7 @@ class Entry:
     read_up_to: int
     """How far they have read: everything, if they are new."""
     sanction: Sanction
+    """What holds now: a mute that is over is none."""
 
 
 def look_up(sql: SqlStorage, id: str) -> Entry:
@@ -54,6 +55,7 @@ def look_up(sql: SqlStorage, id: str) -> Entry:
 
 def _entry(**row: Any) -> Entry:
     until, read_up_to = row["muted_until"], row["read_up_to"]
+    is_muted = until is not None and until > row["at"]
     return Entry(
         moment(row["at"]),
         row["one"] is not None,
@@ -61,7 +63,7 @@ def _entry(**row: Any) -> Entry:
         row["slow_seconds"] or 0,
         row["last"],
         row["last"] if read_up_to is None else read_up_to,
-        Sanction(None if until is None else moment(until), bool(row["is_banned"])),
+        Sanction(moment(until) if is_muted else None, bool(row["is_banned"])),
     )
 
 

@@ -221,6 +221,22 @@ async def test_only_the_creator_sees_who_was_dealt_with(room: ChatRoom) -> None:
     assert await dealt_with(Person("9", "Dan")) == {"Ada": (False, False), "Bob": (False, False)}
 
 
+async def test_a_mute_that_is_over_is_shown_to_nobody(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    async def muted() -> list[str]:
+        """Return who is, as the creator is shown it, and as they themselves are."""
+        standings = [*(await room.about(ADA)).standings, (await room.scene(BOB)).me]
+        return [standing.person.name for standing in standings if standing.muted_until]
+
+    await room.mute(ADA, BOB.id, 2)
+    before = await muted()
+    await runtime.clock.advance(121)
+
+    assert before == ["Bob", "Bob"]
+    assert await muted() == []
+
+
 async def test_what_makes_no_sense_is_refused(room: ChatRoom) -> None:
     with pytest.raises(NotAllowed, match="to yourself"):
         await room.ban(ADA, ADA.id, is_on=True)
