@@ -85,16 +85,19 @@ def meet(sql: SqlStorage, person: Person, read_up_to: int) -> None:
         read_up_to,
     )
     if known is None:
-        sql.exec(
-            "DELETE FROM members WHERE id IN "
-            "(SELECT id FROM members ORDER BY seen_at DESC LIMIT -1 OFFSET ?)",
+        longest_gone = sql.exec(
+            "SELECT id, name FROM members ORDER BY seen_at DESC LIMIT -1 OFFSET ?",
             MOST_KNOWN,
+            row=Person,
         )
+        for each in longest_gone.to_array():
+            forget(sql, each)
 
 
 def forget(sql: SqlStorage, person: Person) -> None:
-    """Know somebody no longer."""
+    """Know somebody no longer, nor where they are named: if they come back, that isn't new."""
     sql.exec("DELETE FROM members WHERE id = ?", person.id)
+    sql.exec("DELETE FROM mentioned WHERE person_id = ?", person.id)
 
 
 def known(sql: SqlStorage) -> list[Person]:

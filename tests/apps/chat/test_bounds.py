@@ -43,6 +43,24 @@ async def test_a_room_forgets_who_hasnt_come_for_longest(runtime: TestRuntime[An
     assert (await room.scene(ADA)).me.is_creator  # whom it doesn't forget
 
 
+async def test_whoever_was_forgotten_isnt_named_in_what_they_never_read(
+    runtime: TestRuntime[Any],
+) -> None:
+    room = runtime.env.rooms.get_by_name("tea")
+    await room.post(BOB, "c1", "hello")
+    await room.post(ADA, "c1", "hello @Bob")
+    for number in range(3):
+        await runtime.clock.advance(1)
+        await (await enter(runtime, room, Person(f"p{number}", f"Guest {number}"))).leave()
+    await (await enter(runtime, room, BOB)).leave()
+
+    await room.post(ADA, "c2", "anybody?")
+    await runtime.clock.advance(10)
+
+    (inbox,) = await runtime.env.inboxes.get_by_name(BOB.id).rooms()
+    assert (inbox.unread, inbox.mentions) == (1, 0)
+
+
 async def test_the_page_about_a_room_shows_whom_its_creator_may_have_to_deal_with(
     runtime: TestRuntime[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

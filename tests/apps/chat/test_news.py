@@ -151,6 +151,22 @@ async def test_whoever_answers_at_once_has_read_what_they_were_named_in(
     assert await unread(runtime, BOB) == [("tea", 0, 0)]
 
 
+async def test_whoever_was_banned_for_a_while_isnt_named_in_what_they_never_read(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    await room.post(ADA, "c0", "hello")
+    await room.post(BOB, "b0", "hello")
+    await room.post(ADA, "c1", "@Bob are you there?")
+    await room.ban(ADA, BOB.id, is_on=True)
+    await room.ban(ADA, BOB.id, is_on=False)
+    await (await enter(runtime, room, BOB)).leave()
+
+    await room.post(ADA, "c2", "I was wrong")
+    await runtime.clock.advance(LONG)
+
+    assert await unread(runtime, BOB) == [("tea", 1, 0)]
+
+
 async def test_an_inbox_has_every_room_that_its_person_has_entered(
     runtime: TestRuntime[Any], room: ChatRoom
 ) -> None:
