@@ -7,7 +7,7 @@ import unicodedata
 from enum import StrEnum
 
 from apps.chat.domain.refusals import Unacceptable
-from apps.chat.domain.visible import is_visible, shows_nothing
+from apps.chat.domain.visible import is_readable, is_visible, shows_nothing
 
 MAX_ROOM_NAME = 32  # characters
 MAX_TITLE = 60  # characters
@@ -99,7 +99,7 @@ def room_title(text: str) -> str:
     title = " ".join(unicodedata.normalize("NFC", text).split())
     if not title or len(title) > MAX_TITLE:
         raise Unacceptable(f"a room's title has 1 to {MAX_TITLE} characters")
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in title):
+    if not all(map(is_readable, title)):
         raise Unacceptable("a room's title can't have control characters")
     if not is_visible(title):
         raise Unacceptable("a room's title needs something that can be seen")
