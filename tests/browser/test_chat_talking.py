@@ -19,6 +19,16 @@ SCREENS: Final[tuple[tuple[int, Literal["light", "dark"]], ...]] = (
     (390, "dark"),
     (320, "light"),
 )
+# Where a message's words are, without the rounded corners around them: those are never painted
+# twice alike.
+WORDS: Final = """
+    message => {
+        const range = document.createRange();
+        range.selectNodeContents(message.querySelector("p"));
+        const {x, y, width, height} = range.getBoundingClientRect();
+        return {x, y, width, height};
+    }
+"""
 
 
 async def test_people_react_edit_delete_mention_and_play(
@@ -129,6 +139,23 @@ async def test_history_comes_by_pages_keeps_its_place_and_can_be_searched(
     sequence = await ada.messages.evaluate_all("all => all.map(one => Number(one.dataset.seq))")
     assert sequence == list(range(sequence[0], 322))
     assert ada.complaints == []
+
+
+async def test_marks_piled_on_a_letter_cover_nothing_that_others_have_said(
+    browser: Browser, server: Server
+) -> None:
+    ada = await enter(browser, server, "Ada", "tower")
+    bob = await enter(browser, server, "Bob", "tower")
+    async with programs(server, "tower") as others:
+        await others.say("what somebody wants to be read")
+        await bob.say("a" + "\u0301" * 400)
+        await expect(ada.messages).to_have_count(2)
+    words = await ada.messages.first.evaluate(WORDS)
+
+    covered = await ada.page.screenshot(clip=words)
+    await ada.messages.last.evaluate("message => { message.style.visibility = 'hidden'; }")
+
+    assert await ada.page.screenshot(clip=words) == covered
 
 
 async def test_nothing_is_cut_off_or_closed_to_anybody_on_any_screen(
