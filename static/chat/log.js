@@ -24,8 +24,12 @@ function look() {
 
 log.addEventListener("scroll", look, { passive: true });
 
-// The log shrinks when the composer grows or a phone's keyboard opens.
-new ResizeObserver(() => { if (isAtEnd) goToEnd(); }).observe(log);
+// The log shrinks when the composer grows or a phone's keyboard opens. What is in it grows by
+// reactions, or by what can be done with a message that hasn't arrived.
+const sizes = new ResizeObserver(() => { if (isAtEnd) goToEnd(); });
+sizes.observe(log);
+sizes.observe(list);
+sizes.observe(outgoing);
 
 new MutationObserver((changes) => {
   const added = changes.flatMap(({ addedNodes }) => [...addedNodes]);

@@ -114,6 +114,11 @@ async def test_whoever_was_cut_off_is_shown_what_is_new_once_and_in_order(
         await others.say("and on")
         await expect(ada.page.get_by_role("button", name="↓ 1 new")).to_be_visible()
 
+    await ada.is_cut_off()
+    await ada.say("It doesn't arrive")
+    for offered in ("Try again", "Discard"):
+        button = ada.outgoing.get_by_role("button", name=offered)
+        await expect(button).to_be_in_viewport(ratio=1)
     assert ada.complaints == []
 
 
