@@ -35,4 +35,5 @@ outgoing.addEventListener("htmx:finally:request", ({ target, detail: { ctx: { re
 
 new MutationObserver(sendNext).observe(outgoing, { childList: true });
 document.addEventListener("connection:open", tryAgain);
+document.addEventListener("slow:over", tryAgain);
 sendNext();
