@@ -51,6 +51,23 @@ def changed_message(message: Message, cursor: str = "") -> str:
     return pages.render("chat/_changed_message.html", seq=seq, item=item, cursor=cursor)
 
 
+def retracted(push: str, message: Message, cursor: str) -> str:
+    """Return what is sent instead of an older push to whoever comes back after a deletion.
+
+    That is the push itself, unless it shows the message that was deleted. The one that put it into
+    its place puts there what is left of it. A later one that changed or pinned it says nothing,
+    since there is a newer one.
+
+    Args:
+        message: As it is now.
+        cursor: Of the older push.
+    """
+    # No text that people write can have these: in it a quotation mark is `&#34;`.
+    if f' data-seq="{message.seq}"' in push:
+        return new_message(message, cursor) if "<hx-upsert " in push else ""
+    return "" if f'"?around={message.seq}#message-{message.seq}"' in push else push
+
+
 @lru_cache(MOST_RENDERED)
 def _item(message: Message) -> Markup:
     return Markup(pages.render("chat/_message.html", message=message))

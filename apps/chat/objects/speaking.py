@@ -106,11 +106,12 @@ class Speaking(RoomBase):
         if message.author.id != person.id:
             text = message.text[:AUDITED_TEXT]
             store.room.note(self._sql, person, "delete", message.author, text)
-        store.forget_pushes(self._sql)
-        changed = await self._change(message, domain.deleted(message, person))
+        gone = domain.deleted(message, person)
+        self._retract(gone)
+        await self._change(message, gone)
         if message.is_pinned:
             self._show_pins()
-        return changed
+        return gone
 
     def _about_to(self, what: str, person: Person, seq: int) -> Message:
         """Return a message to which somebody may do `what`, or raise."""
@@ -179,6 +180,13 @@ class Speaking(RoomBase):
                 await self._tell_later()
             self._feed.publish(partial(views.changed_message, after))
         return after
+
+    def _retract(self, message: Message) -> None:
+        """Have nobody who comes back be sent what a message said that is deleted now."""
+        for push in store.pushes(self._sql):
+            event = views.retracted(push.event, message, push.cursor)
+            if event != push.event:
+                store.replace_push(self._sql, push, event)
 
     async def _archive(self) -> None:
         store.words.catch_up(self._sql)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
@@ -10,6 +11,20 @@ from apps.chat.domain import MAX_PINS, Kind, Message, Person
 from apps.chat.store import archive
 from apps.chat.store.rows import COLUMNS, message_of, moment, people_json, pinned, row_of
 from runtime import SqlStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What everybody was sent, and whoever was away then is sent when they come back."""
+
+    number: int
+    mark: str
+    event: str
+
+    @property
+    def cursor(self) -> str:
+        """From where they go on."""
+        return f"{self.number}-{self.mark}"
 
 
 def append(
@@ -145,12 +160,14 @@ def last_post_at(sql: SqlStorage, author: Person) -> datetime | None:
     return None if row["at"] is None else moment(row["at"])
 
 
-def forget_pushes(sql: SqlStorage) -> None:
-    """Have whoever comes back be shown the room afresh, and not what has been deleted from it.
+def pushes(sql: SqlStorage) -> list[Push]:
+    """Return what somebody may still be sent who comes back, oldest first."""
+    return sql.exec("SELECT number, mark, event FROM feed ORDER BY number", row=Push).to_array()
 
-    Of the feed's events only the newest stays, as a place to go on from.
-    """
-    sql.exec("DELETE FROM feed WHERE number < (SELECT max(number) FROM feed)")
+
+def replace_push(sql: SqlStorage, push: Push, event: str) -> None:
+    """Have whoever comes back be sent something else in its place."""
+    sql.exec("UPDATE feed SET event = ? WHERE number = ?", event, push.number)
 
 
 def _digest(text: str) -> str:

@@ -139,7 +139,41 @@ async def test_what_was_deleted_isnt_sent_to_whoever_comes_back(
 
     assert pushes(window, "secret") == []
     again = await enter(runtime, room, BOB, f"?since={before}")
-    assert [re.findall(r'data-seq="(\d+)"', push) for push in pushes(again, "data-seq")] == [["1"]]
+    (push,) = pushes(again, "data-seq")
+    assert re.findall(r'data-seq="(\d+)"', push) == ["1", "1"]  # put there, and then deleted
+    assert push.count("Deleted") == 2
+
+
+async def test_a_deletion_takes_nothing_else_from_whoever_comes_back(
+    runtime: TestRuntime[Any], room: ChatRoom
+) -> None:
+    """They were reading far back, perhaps: only what they have missed is put into their page."""
+    link = "https://example.org/?around=1#message-1 data-seq=1"
+    start = (await room.scene(BOB)).cursor
+    await room.post(ADA, "c1", "a secret")
+    await room.pin(ADA, 1, is_on=True)
+    await room.post(ADA, "c2", link)
+    await room.pin(ADA, 2, is_on=True)
+    before = (await room.scene(BOB)).cursor
+    await room.react(BOB, 1, "heart", is_on=True)
+    await room.delete(ADA, 1)
+
+    async def missed(since: str) -> str:
+        window = await enter(runtime, room, BOB, f"?since={since}")
+        return "".join(pushes(window, "data-feed"))
+
+    all_of_it, deletion = await missed(start), await missed(before)
+
+    assert re.findall(r'<hx-\S+ hx-target="([^"]*)"', all_of_it) == [
+        *("#messages", "#messages", "#message-2", "#pinned"),  # of what was said, and pinned
+        *("#message-1", "#pinned"),  # of the deletion
+    ]
+    assert "secret" not in all_of_it
+    assert all_of_it.count("Deleted") == 2
+    assert all_of_it.count(f"{link.split()[0]}</a>") == 2
+    assert re.findall(r'<hx-\S+ hx-target="([^"]*)"', deletion) == ["#message-1", "#pinned"]
+    cursor = re.findall(r'data-feed="([^"]*)"', all_of_it)[-1]
+    assert cursor == (await room.scene(BOB)).cursor
 
 
 async def test_reactions_are_switched_on_and_off_and_a_resend_changes_nothing(
