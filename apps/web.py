@@ -26,6 +26,7 @@ from litestar.types.file_types import FileInfo
 
 from apps import pages, welcome
 from apps.identity import GuestMiddleware, Tokens
+from apps.newcomers import Newcomers
 from runtime import Runtime, RuntimeConfig
 from runtime.litestar import DurableObjectsPlugin
 
@@ -90,7 +91,7 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
     runtime = Runtime(config, bindings=bindings, env=SimpleNamespace)
     # Else each push would look whether its templates have changed.
     pages.environment.auto_reload = config.debug
-    tokens = Tokens.kept_in(config.data / "secret")
+    tokens, newcomers = Tokens.kept_in(config.data / "secret"), Newcomers()
     return Litestar(
         route_handlers=[
             welcome.change_name,
@@ -115,6 +116,7 @@ def create_site(config: RuntimeConfig, *apps: App) -> Litestar:
         ],
         dependencies={
             "tokens": Provide(lambda: tokens, sync_to_thread=False, use_cache=True),
+            "newcomers": Provide(lambda: newcomers, sync_to_thread=False, use_cache=True),
             **_together(app.dependencies for app in apps),
         },
         middleware=[SameOriginMiddleware(), GuestMiddleware(tokens)],

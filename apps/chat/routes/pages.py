@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from litestar import get, post
 from litestar.di import NamedDependency
+from litestar.exceptions import TooManyRequestsException
 from litestar.params import QueryParameter
 from litestar.response import Redirect, Response, Stream, Template
 from pydantic import ValidationError
@@ -29,8 +30,9 @@ from apps.chat.routes.edge import (
     spend,
 )
 from apps.edge import Form, GuestRequest, NamedRequest, is_htmx, sentence_of
-from apps.identity import Guest, NewGuest, Tokens, needs_guest, new_guest
-from apps.welcome import ask_name
+from apps.identity import Guest, NewGuest, Tokens, needs_guest
+from apps.newcomers import Newcomers
+from apps.welcome import admitted, ask_name
 from runtime import DurableObjectNamespace
 
 Words = Annotated[str | None, QueryParameter(name="q")]
@@ -51,17 +53,28 @@ async def enter(
     directory: Directory,
     inboxes: Inboxes,
     tokens: NamedDependency[Tokens],
+    newcomers: NamedDependency[Newcomers],
 ) -> Response[Any]:
     """Take a name, if there is none yet, and go to the room."""
     form = {"name": data.get("name", ""), "room": data.get("room", "")}
     try:
-        guest = request.user
-        if form["name"] or guest is None:
-            guest = new_guest(NewGuest(name=form["name"]), known=guest)
-        to = Redirect(f"/chat/{domain.room_name(form['room'])}", status_code=303)
+        known, name = request.user, form["name"]
+        wanted = NewGuest(name=name) if name or known is None else known
+        room = domain.room_name(form["room"])
+        if isinstance(wanted, NewGuest):  # counted only if the rest is fine
+            guest = admitted(request, wanted, newcomers, known)
+        else:
+            guest = wanted
     except (ValidationError, BadRoomName) as refusal:
         error = str(refusal) if isinstance(refusal, BadRoomName) else sentence_of(refusal)
         return await _home(request.user, directory, inboxes, status=422, error=error, **form)
+    except TooManyRequestsException as refusal:
+        page = await _home(
+            request.user, directory, inboxes, status=429, error=refusal.detail, **form
+        )
+        page.headers.update(refusal.headers or {})
+        return page
+    to = Redirect(f"/chat/{room}", status_code=303)
     to.cookies.append(tokens.cookie(guest, secure=request.url.scheme == "https"))
     return to
 
