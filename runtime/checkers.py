@@ -7,48 +7,29 @@ The idea of judging a system by histories alone is that of Jepsen (jepsen.io). P
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-Outcome = Literal["ok", "refused", "unknown"]
-"""What a client knows: it was done, it wasn't, or neither."""
+from runtime.linearizability import linearizable, linearizable_register
+from runtime.operations import History, Operation, Outcome, Violation, told
+
+__all__ = [
+    "Operation",
+    "Outcome",
+    "Violation",
+    "exactly_once",
+    "linearizable",
+    "linearizable_register",
+    "no_double_move",
+    "no_lost_acknowledgement",
+    "no_oversell",
+    "told",
+    "total_order",
+]
 
 T = TypeVar("T", bound=Hashable)
-
-
-class Violation(AssertionError):
-    """What must hold doesn't."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What one client has asked for, and what came of it."""
-
-    client: str
-    action: str
-    """What kind of thing: ``post``, for instance."""
-    value: Any
-    """With what."""
-    called_at: float
-    """In seconds since the simulation began."""
-    returned_at: float = math.inf
-    """Infinite as long as the client hasn't heard, or has heard only that it can't know."""
-    outcome: Outcome = "unknown"
-    result: Any = None
-    """What was returned, or the error."""
-
-    def __str__(self) -> str:
-        asked = f"{self.client}: {self.action} {self.value!r}"
-        if self.outcome == "unknown":
-            return f"{asked} -> nobody knows ({self.result!r})"
-        return f"{asked} -> {'' if self.outcome == 'ok' else 'refused, '}{self.result!r}"
-
-
-History = Sequence[Operation]
 
 
 def exactly_once(history: History, found: Iterable[Hashable], action: str) -> None:
@@ -222,11 +203,6 @@ def _by_value(history: History, action: str) -> dict[Hashable, list[Operation]]:
         if operation.action == action:
             wishes.setdefault(operation.value, []).append(operation)
     return wishes
-
-
-def told(what: str, operations: Iterable[Operation]) -> str:
-    """Return a sentence, and the operations that it speaks of, each on a line."""
-    return "\n".join([f"{what}:", *(f"    {operation}" for operation in operations)])
 
 
 def _times(count: int) -> str:

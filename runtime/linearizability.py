@@ -8,11 +8,11 @@ The notion is Herlihy and Wing's, "Linearizability: A Correctness Condition for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from runtime.checkers import History, Operation, Violation, told
+from runtime.operations import History, Operation, Violation, told
 
 State = TypeVar("State", bound=Hashable)
 
@@ -29,7 +29,7 @@ def linearizable(
     Args:
         history: At most some dozens of operations: the time it takes may double with each that
             overlaps the others. What is refused hasn't happened; what is unknown may have, at any
-            time since. What one client has done at the same moment is in order.
+            time since. What one client has done at the same moment is in the order of the history.
         initial: The state before.
         step: Returns the state after an operation, or None if its result can't be in that state.
             An operation whose outcome is unknown has no result to go by.
@@ -64,7 +64,7 @@ def linearizable(
             furthest = here
         left = [number for number in _bits(done_with & ~done)]
         for number in left:
-            if not any(_precedes(operations[other], operations[number]) for other in left):
+            if not any(_precedes(operations, other, number) for other in left):
                 after = step(state, operations[number])
                 if after is not None:
                     pending.append(((done | 1 << number, after), (here, number)))
@@ -78,11 +78,14 @@ def linearizable(
     raise Violation(f"{why}\n{told('the furthest that one comes is', reversed(order))}")
 
 
-def _precedes(before: Operation, after: Operation) -> bool:
-    if before.outcome != "ok" or before is after:
+def _precedes(operations: Sequence[Operation], first: int, second: int) -> bool:
+    """Whether the first of these two, by their places, had surely ended before the second began."""
+    before, after = operations[first], operations[second]
+    if before.outcome != "ok":
         return False
-    if before.client == after.client:
-        return before.returned_at <= after.called_at
+    # By their places where the times say nothing: two that took no time would precede each other.
+    if before.client == after.client and before.returned_at == after.called_at:
+        return first < second
     return before.returned_at < after.called_at
 
 

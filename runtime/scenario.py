@@ -14,10 +14,10 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, ClassVar, Final, Literal, Protocol, get_args
 
-from runtime.checkers import Operation
 from runtime.clock import Clock
 from runtime.errors import DurableObjectError, ObjectReset, Overloaded, ShuttingDown
 from runtime.loopback import ClientSocket, connect
+from runtime.operations import Operation
 
 Kind = Literal[
     "evict", "reset", "crash", "crash at", "power cut", "slow disk", "broken disk", "drop"

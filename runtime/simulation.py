@@ -23,9 +23,9 @@ from typing import Any, Final
 
 from runtime.awake import causes
 from runtime.chaos import Fault, inflict, plan_faults
-from runtime.checkers import Operation, Violation
 from runtime.clock import monotonic
 from runtime.errors import DurableObjectError
+from runtime.operations import Operation, Violation
 from runtime.resting import RestingLoop
 from runtime.scenario import NETWORK_SECONDS, Client, Scenario
 from runtime.seeded import START, SeededRuntime

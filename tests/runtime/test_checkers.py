@@ -15,12 +15,14 @@ from runtime.checkers import (
     Outcome,
     Violation,
     exactly_once,
+    linearizable,
+    linearizable_register,
     no_double_move,
     no_lost_acknowledgement,
     no_oversell,
     total_order,
 )
-from runtime.linearizability import linearizable, linearizable_register
+from runtime.testing import checkers
 
 bounded = settings(max_examples=150, derandomize=True, database=None, deadline=None)
 
@@ -260,6 +262,15 @@ def test_two_clients_at_one_moment_may_be_in_any_order() -> None:
     linearizable_register([write, Operation("b", "read", None, 1.0, 2.0, "ok")])
 
 
+def test_what_a_client_does_in_no_time_is_in_the_order_of_the_history() -> None:
+    write, look = op("write", 1, 1, 1), op("read", None, 1, 1, 1)
+
+    checkers.linearizable_register([look, look], initial=1)
+    checkers.linearizable_register([write, look])
+    with pytest.raises(Violation, match="no order explains these"):
+        checkers.linearizable_register([look, write])
+
+
 def test_a_read_that_nobody_has_seen_says_nothing() -> None:
     linearizable_register([op("read", None, 0, NEVER) for _ in range(100)])
 
@@ -274,7 +285,7 @@ def test_too_many_orders_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Operation]:
-    """Draw a few operations that overlap as they like."""
+    """Draw a few operations that overlap as they like, in the order of their calls."""
     operations = []
     for _ in range(draw(st.integers(0, 5))):
         begin = draw(st.integers(0, 8))
@@ -284,17 +295,17 @@ def histories(draw: st.DrawFn) -> list[Operation]:
             operations.append(op("write", value, begin, end))
         else:
             operations.append(op("read", None, begin, end, draw(st.sampled_from([None, 0, 1]))))
-    return operations
+    return sorted(operations, key=lambda operation: operation.called_at)
 
 
-def explains(order: tuple[Operation, ...]) -> bool:
+def explains(order: tuple[tuple[int, Operation], ...]) -> bool:
     """Whether a register would give these results in this order, and time allows it."""
     holds = None
-    for place, operation in enumerate(order):
-        # All of them are one client's: what it did at the same moment is in order.
+    for place, (number, operation) in enumerate(order):
+        # All of them are one client's: what it did at the same moment is in the history's order.
         if any(
-            later.outcome == "ok" and later.returned_at <= operation.called_at
-            for later in order[place + 1 :]
+            later.outcome == "ok" and (later.returned_at, other) < (operation.called_at, number)
+            for other, later in order[place + 1 :]
         ):
             return False
         if operation.action == "write":
@@ -307,8 +318,9 @@ def explains(order: tuple[Operation, ...]) -> bool:
 @bounded
 @given(histories())
 def test_it_finds_an_order_exactly_if_trying_all_of_them_does(history: list[Operation]) -> None:
-    certain = [operation for operation in history if operation.outcome == "ok"]
-    doubtful = [operation for operation in history if operation.outcome == "unknown"]
+    numbered = list(enumerate(history))
+    certain = [each for each in numbered if each[1].outcome == "ok"]
+    doubtful = [each for each in numbered if each[1].outcome == "unknown"]
     expected = any(
         explains(order)
         for chosen in range(1 << len(doubtful))

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from runtime import DurableObject, DurableObjectState
-from runtime.checkers import Operation
-from runtime.linearizability import linearizable_register
+from runtime.checkers import Operation, linearizable_register
 from runtime.scenario import Client, Scenario
 
 
