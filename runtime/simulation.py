@@ -10,7 +10,7 @@ FoundationDB's (Zhou et al., "FoundationDB: A Distributed Unbundled Transactiona
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +27,7 @@ from runtime.clock import monotonic
 from runtime.errors import DurableObjectError
 from runtime.operations import Operation, Violation
 from runtime.resting import RestingLoop
-from runtime.scenario import NETWORK_SECONDS, Client, Scenario
+from runtime.scenario import KINDS, NETWORK_SECONDS, Client, Scenario
 from runtime.seeded import START, SeededRuntime
 from runtime.shrinking import shrink
 from runtime.tasks import error_of, spawn_outside
@@ -105,7 +105,8 @@ def simulate(
         tries: How many runs may be made to find a smaller one if it fails.
 
     Raises:
-        SimulationFailed: If something doesn't hold, with the shortest history that shows it.
+        SimulationFailed: If something doesn't hold, with the shortest history that shows the same:
+            another that is found on the way, by another checker or at another line, doesn't count.
         ValueError: If the scenario has no such clients, steps or faults.
         TypeError: If that is no scenario.
         RuntimeError: If an event loop runs.
@@ -116,15 +117,17 @@ def simulate(
     if first.violation is None:
         return first
     smallest, until = first, monotonic() + SHRINK_SECONDS
+    kind = _kind_of(first.violation)
 
     def fails(labels: Sequence[str]) -> bool:
         nonlocal smallest
         if monotonic() > until:
             return False
         report = _run(scenario, seed, labels)
-        if report.violation is not None:
+        is_the_same = report.violation is not None and _kind_of(report.violation) == kind
+        if is_the_same:
             smallest = report
-        return report.violation is not None
+        return is_the_same
 
     shrink(first.labels, fails, tries=tries)
     name = getattr(scenario, "__name__", "the scenario")
@@ -139,6 +142,10 @@ def _check(scenario: Any) -> None:
         raise TypeError(f'{name} needs `bindings`: the class of each, as in {{"rooms": Room}}')
     if not 1 <= scenario.clients <= len(ascii_lowercase) or scenario.steps < 1:
         raise ValueError(f"{name} needs 1 to {len(ascii_lowercase)} clients, and a step or more")
+    if unknown := [kind for kind in scenario.kinds if kind not in KINDS]:
+        raise ValueError(f"{name} has {unknown[0]!r} in kinds; there are {', '.join(KINDS)}")
+    if scenario.faults < 0 or (scenario.faults and not scenario.kinds):
+        raise ValueError(f"{name} needs kinds of faults; for nothing to go wrong set faults = 0")
     if _is_in_a_loop():
         raise RuntimeError("simulate() runs a loop of its own: call it from a plain def, not async")
 
@@ -269,6 +276,17 @@ class _Run:
         end = f"after {seconds:g} s" if self._moves <= MOST_MOVES else f"{MOST_MOVES} timers later"
         lines = [f"not done {end}:", *(steps or ["begin() or check()"]), *busy]
         return "\n    ".join([*lines, "(clients wait by client.sleep(), not by asyncio.sleep())"])
+
+
+def _kind_of(violation: Violation) -> Hashable:
+    """Return what tells it from others: the stage of the run, the error, and who raised it where.
+
+    What its operations and values are doesn't count, as they are others in a shorter history.
+    """
+    error = violation if _place_of(violation) else violation.__cause__ or violation
+    stage, *_ = extract_tb(violation.__traceback__)  # the line of `report` that it came to
+    raiser = [frame.name for frame in extract_tb(error.__traceback__)][-1:]  # a checker, perhaps
+    return stage.lineno, type(error), tuple(raiser), _place_of(error)
 
 
 def _place_of(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from runtime.checkers import Operation, Violation
 from runtime.host import Host
 from runtime.scenario import KINDS
 from runtime.seeded import SeededSyncer
-from runtime.testing import Client, Scenario, SimulationFailed, simulate
+from runtime.testing import Client, Scenario, SimulationFailed, checkers, simulate
 from tests.simulation.__main__ import BROKEN, ENOUGH, EVERY, SOUND
 from tests.simulation.bells import Waking
 from tests.simulation.registers import Registering
@@ -150,6 +150,70 @@ def test_a_failure_says_how_to_have_it_again_and_its_shortest_history_fails_too(
     assert len(report.labels) < 8
 
 
+class Guestbook(DurableObject):
+    async def sign(self, guest: str) -> None:
+        guests = await self.guests()
+        await asyncio.sleep(0.01)
+        await self.ctx.storage.put("guests", [*guests, guest])  # whoever came meanwhile is lost
+
+    async def guests(self) -> list[str]:
+        guests: list[str] = await self.ctx.storage.get("guests", [])
+        return guests
+
+
+class Signing(Scenario):
+    """Loses guests, and has a check that fails in another way where there are none."""
+
+    bindings: ClassVar = {"books": Guestbook}
+    faults = 0
+
+    async def step(self, client: Client) -> None:
+        book, guest = client.env.books.get_by_name("a"), f"{client.name}{client.random.random()}"
+        await client.call("sign", guest, lambda: book.sign(guest))
+
+    async def check(self, client: Client, history: Sequence[Operation]) -> None:
+        guests = await client.env.books.get_by_name("a").guests()
+        assert guests[-1] in {operation.value for operation in history}
+        self.count(guests, history)
+
+    def count(self, guests: list[str], history: Sequence[Operation]) -> None:
+        checkers.exactly_once(history, guests, "sign")
+
+
+class Greeting(Signing):
+    """Looks at the same in two ways, of which the other fails where there are few."""
+
+    def count(self, guests: list[str], history: Sequence[Operation]) -> None:
+        if len(history) < 10:
+            checkers.no_lost_acknowledgement(history, ["nobody"], "sign")
+        super().count(guests, history)
+
+
+class Rejecting(Signing):
+    """Says itself what is wrong, of one cause at two places."""
+
+    def count(self, guests: list[str], history: Sequence[Operation]) -> None:
+        if len(history) < 10:
+            raise Violation("nobody comes") from ValueError("few")
+        raise Violation("everybody comes") from ValueError("many")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [
+        (Signing, "is there not at all"),
+        (Greeting, "is there not at all"),
+        (Rejecting, "everybody comes"),
+    ],
+)
+def test_what_a_shorter_history_shows_is_what_was_found(scenario: type[Scenario], why: str) -> None:
+    with pytest.raises(SimulationFailed, match=why) as failed:
+        simulate(scenario, 1, tries=15)
+
+    assert why in str(failed.value.report.violation)
+    assert 1 < len(failed.value.report.labels) < 24
+
+
 def fails(scenario: type[Scenario], seed: int) -> bool:
     """Whether a scenario fails with a seed."""
     try:
@@ -215,6 +279,22 @@ class Crowd(Waking):
     clients = 27
 
 
+class Misspelt(Waking):
+    kinds: ClassVar = ("evict", "evit")
+
+
+class Kindless(Waking):
+    kinds = ()
+
+
+class Lucky(Kindless):
+    faults = 0
+
+
+def test_nothing_need_go_wrong() -> None:
+    assert simulate(Lucky, 1).faults == []
+
+
 class Unbound(Scenario):
     pass
 
@@ -240,6 +320,8 @@ def test_a_failure_says_why(scenario: type[Scenario], why: str) -> None:
     [
         (Nobody, ValueError, "needs 1 to 26 clients"),
         (Crowd, ValueError, "needs 1 to 26 clients"),
+        (Misspelt, ValueError, "Misspelt has 'evit' in kinds; there are evict, reset, "),
+        (Kindless, ValueError, "Kindless needs kinds of faults"),
         (Unbound, TypeError, "Unbound needs `bindings`"),
         (Waking(), TypeError, "a class derived from Scenario"),
     ],
