@@ -170,6 +170,9 @@ class ManualClock:
         self._now = now if start is None else moment(start, now)
         self._settle = settle
         self._moves: deque[asyncio.Task[None]] = deque()
+        self._has_begun = False
+        self._mover: asyncio.Task[Any] | None = None
+        """Who has asked for the latest move."""
         self._waiting: list[Callable[[], object]] = []
 
     def time(self) -> float:
@@ -189,12 +192,19 @@ class ManualClock:
 
         Await it to have all the consequences: handlers finished, commits durable, and whatever
         these made due in turn. Without ``await`` it happens before whatever the test asks of
-        an object next.
+        an object next. A task that was created before has its first turn before.
+
+        Raises:
+            ValueError: If that isn't a time that passes.
+            RuntimeError: When awaited, if something never comes to rest on the way.
         """
         span = span_of(seconds)
         before = self._moves[-1] if self._moves else None
         move = asyncio.get_running_loop().create_task(self._move(span, before), context=Context())
+        # However it ends, cancelled before its first turn too: others wait for the clock.
+        move.add_done_callback(self._moved, context=Context())
         self._moves.append(move)
+        self._mover = asyncio.current_task()
         return move
 
     def skip(self, until: float = math.inf) -> bool:
@@ -206,30 +216,38 @@ class ManualClock:
 
     @property
     def is_moving(self) -> bool:
-        """Whether `advance` was called, and isn't done."""
-        return bool(self._moves)
+        """Whether `advance` was called, and isn't done, as far as whoever asks comes after that."""
+        if not self._moves:
+            return False
+        # A task whose turn comes before the move's first one was begun before it was asked for.
+        return self._has_begun or self._mover is asyncio.current_task()
 
     async def stand_still(self) -> None:
         """Return when the moves that have been asked for are done."""
-        while self._moves:
-            await asyncio.shield(self._moves[-1])
+        while self.is_moving:
+            move = self._moves[-1]
+            await asyncio.wait([move])
+            if not move.cancelled():
+                move.result()
 
     def when_still(self, callback: Callable[[], object]) -> None:
         """Call `callback` after the moves that have been asked for."""
         self._waiting.append(callback)
 
     async def _move(self, span: float, before: asyncio.Task[None] | None) -> None:
+        self._has_begun = True
         if before is not None:
             await asyncio.wait([before])
         target = self._now + span
-        try:
+        await self._settle()
+        while self._ring_next(target):
             await self._settle()
-            while self._ring_next(target):
-                await self._settle()
-            self._now = target
-        finally:
-            self._moves.popleft()
+        self._now = target
+
+    def _moved(self, move: asyncio.Task[None]) -> None:
+        self._moves.remove(move)
         if not self._moves:
+            self._has_begun, self._mover = False, None
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()

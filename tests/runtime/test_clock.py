@@ -425,6 +425,51 @@ async def test_manual_clock_shows_the_error_of_a_callback_and_can_be_moved_on(
     assert not clock.is_moving
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_a_move_that_is_cancelled_keeps_nobody_waiting(
+    clock: ManualClock, world: World, turns: int
+) -> None:
+    called: list[str] = []
+    world.left += [list] * 3
+    move = asyncio.ensure_future(clock.advance(20))
+    clock.when_still(lambda: called.append("!"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    move.cancel()
+    await clock.stand_still()
+
+    assert (called, clock.is_moving, clock.time()) == (["!"], False, 1000.0)
+    await clock.advance(20)
+    assert clock.time() == 1020.0
+
+
+async def test_a_move_that_fails_keeps_nobody_waiting(clock: ManualClock) -> None:
+    def fail() -> None:
+        raise ValueError("why")
+
+    called: list[str] = []
+    clock.call_later(10, fail)
+    move = clock.advance(20)
+    clock.when_still(lambda: called.append("!"))
+
+    with pytest.raises(ValueError, match="why"):
+        await move
+    assert called == ["!"]
+
+
+async def test_a_task_that_was_begun_before_a_move_comes_before_it(clock: ManualClock) -> None:
+    async def look() -> bool:
+        return clock.is_moving
+
+    before = asyncio.create_task(look())
+    clock.advance(10)
+    after = asyncio.create_task(look())
+
+    assert (await before, await after, clock.is_moving) == (False, True, True)
+    await clock.stand_still()
+
+
 async def test_manual_clock_cant_be_moved_back(clock: ManualClock) -> None:
     with pytest.raises(ValueError, match=r"^time passes, so -1 s can't be meant$"):
         clock.advance(-1)
