@@ -162,10 +162,12 @@ class ManualClock:
 
     Attributes:
         due: What it will ring, and when.
+        threads: What object code has threads do now. Nothing is settled before that is done.
     """
 
     def __init__(self, settle: Settle, start: float | datetime | None = None) -> None:
         self.due = DueQueue()
+        self.threads: set[asyncio.Future[Any]] = set()
         now = time.time()
         self._now = now if start is None else moment(start, now)
         self._settle = settle

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from contextvars import Context
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -29,6 +30,7 @@ from runtime.host import Host
 from runtime.namespace import Call
 from runtime.prompt import PromptConnection
 from runtime.runtime import EnvT, Runtime
+from runtime.settling import ROUNDS, Restless, rest
 from runtime.tasks import spawn_outside
 from runtime.virtual import OBJECT_TIMERS
 
@@ -36,8 +38,6 @@ from runtime.virtual import OBJECT_TIMERS
 _MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 PATIENCE_SECONDS: Final = 0.5  # of the machine's, for handlers that are under way in the end
-MOST_TURNS: Final = 1_000_000  # of the loop, after which somebody turns in circles
-ROUNDS: Final = 10  # of the loop in which nothing happens, until everything counts as settled
 
 log = logging.getLogger("runtime")
 
@@ -87,6 +87,7 @@ class MortalRuntime(Runtime[EnvT]):
         self._held_back: list[Call] = []
         self._entering = 0  # how many look into objects, and will have code of them run
         self._is_down = False  # it couldn't start
+        self._is_restless = False  # it has been waited for in vain
         try:
             settings = _settings(folder, config)
             super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
@@ -108,17 +109,18 @@ class MortalRuntime(Runtime[EnvT]):
             await asyncio.wait([self._reopening])
         missed, self._faults.point = self._faults.point, None
         self.disk.mend()
-        if not self._is_down:
-            await self._wait_for_disk()
-            await self._hurry()
-        self._leave_timers()
-        try:
+        async with AsyncExitStack() as end:  # from the last to the first, whatever fails
+            end.callback(self._clean_up)
             if self._is_down:
-                self._give_back()
+                end.callback(self._give_back)
+                end.callback(self._leave_timers)
             else:
-                await super().__aexit__(*error)
-        finally:
-            self._clean_up()
+                end.push_async_callback(super().__aexit__, *error)
+                end.callback(self._leave_timers)
+                end.push_async_callback(self.host.drain, PATIENCE_SECONDS)
+                if not self._is_restless:
+                    await self._wait_for_disk()
+                    await self._hurry()
         if missed is not None and error[0] is None:
             raise AssertionError(f"crash_at({missed!r}): the process hasn't come there")
 
@@ -137,7 +139,6 @@ class MortalRuntime(Runtime[EnvT]):
             elif life.is_quiet and life.failure is None and not len(life.sockets):
                 self.host.evict(life)
         await self._rest(1)  # which hears when that is done; `drain` looks now and then
-        await self.host.drain(PATIENCE_SECONDS)
 
     def _clean_up(self) -> None:
         if self._folder is not None:
@@ -268,7 +269,15 @@ class MortalRuntime(Runtime[EnvT]):
     # Time.
 
     async def settle(self) -> None:
-        """Return once nothing more happens by itself: commits durable, handlers done or waiting."""
+        """Return once nothing more happens by itself: commits durable, handlers done or waiting.
+
+        What object code has threads do is waited for too, for up to 5 seconds of the machine's. A
+        handler that waits for something else outside, the network or a process, counts as waiting.
+
+        Raises:
+            RuntimeError: If that is never so: something has been turning in circles for 10 seconds,
+                such as an alarm that sets itself for now. Or if it is awaited by object code.
+        """
         await self.clock.stand_still()
         await self.come_to_rest()
 
@@ -297,16 +306,11 @@ class MortalRuntime(Runtime[EnvT]):
             await self._rest()
 
     async def _rest(self, rounds: int = ROUNDS) -> None:
-        calm, steps, turns = 0, -1, 0
-        while calm < rounds:
-            turns += 1
-            if turns > MOST_TURNS:
-                busy = [str(life) for life in self.host.lives() if life.tasks]
-                raise RuntimeError(f"something never comes to rest: {', '.join(busy) or 'a test'}")
-            await asyncio.sleep(0)
-            is_calm = self.host.is_at_rest and self.host.steps == steps
-            calm = calm + 1 if is_calm else 0
-            steps = self.host.steps
+        try:
+            await rest(lambda: self.host, self.clock, self.config.idle_seconds, rounds)
+        except Restless:
+            self._is_restless = True
+            raise
 
 
 def _end(waiting: asyncio.Future[None], failure: Exception | None) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Final
 from runtime.faults import Done, Faults, FaultyHost, FaultySyncer
 from runtime.histories import Histories
 from runtime.host import Host
-from runtime.mortal import ROUNDS, MortalRuntime
+from runtime.mortal import MortalRuntime
 from runtime.power import Appended, Changed, tear_logs
 from runtime.resting import RestingLoop
 from runtime.scenario import Scenario
+from runtime.settling import ROUNDS
 
 START: Final = 1_700_000_000.0  # what the clock shows first
 EVICTING: Final = 0.2  # the share of runs in which objects are evicted before each of their events

@@ -5,6 +5,9 @@
 the object's clock if it is an object's code that calls them, and the machine if it is anybody
 else's. So a test that moves the clock moves an object's own timers with its alarms and time limits,
 in order. Of two runtimes on one loop each has its own clock.
+
+What object code has threads do (``asyncio.to_thread``) goes through ``run_in_executor``, which lets
+the clock know: time doesn't pass meanwhile.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any, Final
 
-from runtime.clock import Clock, Timer
+from runtime.clock import Clock, ManualClock, Timer
 from runtime.loans import Loan, Undo
 from runtime.tasks import current
 
-_NAMES: Final = ("time", "call_at", "call_later")
+_NAMES: Final = ("time", "call_at", "call_later", "run_in_executor")
 
 
 class VirtualTimers:
@@ -68,6 +71,14 @@ class VirtualTimers:
             return self._real["call_later"](delay, callback, *args, context=context)
         clock = task.owner.clock
         return VirtualHandle(clock, clock.time() + delay, callback, args, context)
+
+    def run_in_executor(self, *what: Any) -> asyncio.Future[Any]:
+        work: asyncio.Future[Any] = self._real["run_in_executor"](*what)
+        task = current.get()
+        if task is not None and isinstance(task.owner.clock, ManualClock):
+            task.owner.clock.threads.add(work)
+            work.add_done_callback(task.owner.clock.threads.discard, context=Context())
+        return work
 
 
 class VirtualHandle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ class Room(DurableObject[Any]):
 
     async def fetch(self, request: Request) -> Response:
         assert request.web_socket is not None
+        if request.url.endswith("/slow"):
+            await asyncio.sleep(60)
         self.ctx.accept_web_socket(request.web_socket)
         return Response.switching_protocols()
 
@@ -56,6 +59,27 @@ class Room(DurableObject[Any]):
         except TimeoutError:
             return "gave up"
         return "unreachable"
+
+
+class Busy(DurableObject[Any]):
+    """Is never done, or has threads do something."""
+
+    turns = 0
+
+    async def spin(self) -> None:
+        self.ctx.wait_until(self._spin())
+
+    async def _spin(self) -> None:
+        while True:
+            Busy.turns += 1
+            await asyncio.sleep(0)
+
+    async def ring(self) -> None:
+        await self.ctx.storage.set_alarm(timedelta(0))
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        Busy.turns += 1
+        await self.ring()
 
 
 KEPT: dict[Point, list[str]] = {
@@ -391,6 +415,111 @@ async def test_work_that_never_ends_keeps_no_test_from_ending(
     assert "has work under way at the end of the test: sleep() has been running" in caplog.text
     with pytest.raises(errors.ObjectReset):
         await waiting
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what turns in circles found out after some turns."""
+    monkeypatch.setattr("runtime.settling.RESTLESS_SECONDS", 0)
+    monkeypatch.setattr("runtime.settling.RESTLESS_TURNS", 200)
+    monkeypatch.setattr("runtime.settling.THREAD_SECONDS", 0.01)
+    monkeypatch.setattr("runtime.mortal.PATIENCE_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("ring", "Busy a, which writes again and again: does its alarm set itself for now"),
+        ("spin", r"Busy a, .* started by spin\(\) has been running"),
+    ],
+)
+async def test_what_turns_in_circles_is_named(method: str, why: str) -> None:
+    async with asyncio.timeout(10), TestRuntime(bindings={"busy": Busy}) as rt:
+        await getattr(rt.env.busy.get_by_name("a"), method)()
+
+        with pytest.raises(RuntimeError, match=f"something never comes to rest: {why}"):
+            await rt.settle()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("method", ["ring", "spin"])
+async def test_what_turns_in_circles_in_the_end_is_stopped_and_all_is_closed(method: str) -> None:
+    loop = asyncio.get_running_loop()
+    before = set(vars(loop))
+
+    with pytest.raises(RuntimeError, match="something never comes to rest: Busy a"):
+        async with asyncio.timeout(10), TestRuntime(bindings={"busy": Busy}) as rt:
+            await getattr(rt.env.busy.get_by_name("a"), method)()
+
+    assert set(vars(loop)) == before
+    assert not rt.config.data.exists()
+    turns = Busy.turns
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert Busy.turns == turns
+
+
+async def test_time_waits_for_threads_of_object_code() -> None:
+    async with TestRuntime(bindings={"busy": Busy}) as rt:
+        busy, event = rt.env.busy.get_by_name("a"), threading.Event()
+        working = asyncio.create_task(
+            rt.run_in_durable_object(busy, lambda obj, ctx: asyncio.to_thread(event.wait))
+        )
+        asyncio.get_running_loop().call_later(0.005, event.set)  # long after all else is at rest
+
+        await rt.clock.advance(60)
+
+        assert working.done()
+        assert await working
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_time_doesnt_wait_for_ever_for_a_thread(caplog: pytest.LogCaptureFixture) -> None:
+    async with TestRuntime(bindings={"busy": Busy}) as rt:
+        busy, event = rt.env.busy.get_by_name("a"), threading.Event()
+        waiting = asyncio.create_task(
+            rt.run_in_durable_object(busy, lambda obj, ctx: asyncio.to_thread(event.wait))
+        )
+
+        for _ in range(2):
+            await rt.clock.advance(60)
+
+        assert caplog.text.count("it isn't waited for any more") == 1
+        event.set()
+        assert await waiting
+
+
+async def test_object_code_cant_wait_until_it_is_done_itself() -> None:
+    async with TestRuntime(bindings={"busy": Busy}) as rt:
+        busy = rt.env.busy.get_by_name("a")
+
+        with pytest.raises(RuntimeError, match="it happens itself"):
+            await rt.run_in_durable_object(busy, lambda obj, ctx: rt.settle())
+
+
+async def test_what_was_held_back_while_the_clock_moved_happens_though_that_was_cancelled() -> None:
+    async with asyncio.timeout(10), TestRuntime(bindings={"rooms": Room}) as rt:
+        room = rt.env.rooms.get_by_name("a")
+        move = asyncio.ensure_future(rt.clock.advance(60))
+        notes = room.notes()
+
+        move.cancel()
+
+        assert await notes == []
+
+
+async def test_what_was_begun_before_the_clock_moves_sees_it_move() -> None:
+    async with asyncio.timeout(10), TestRuntime(bindings={"rooms": Room}) as rt:
+        room = rt.env.rooms.get_by_name("a")
+        begun = [
+            asyncio.create_task(rt.connect(room, "/slow")),
+            asyncio.create_task(rt.run_in_durable_object(room, lambda obj, ctx: obj.sleep(60))),
+        ]
+
+        await rt.clock.advance(60)
+
+        assert all(task.done() for task in begun)
 
 
 async def test_a_point_that_the_process_never_comes_to_fails_the_test() -> None:

@@ -280,7 +280,7 @@ class Crowd(Waking):
 
 
 class Misspelt(Waking):
-    kinds: ClassVar = ("evict", "evit")
+    kinds: ClassVar[Any] = ("evict", "evit")
 
 
 class Kindless(Waking):
