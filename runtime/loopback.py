@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from runtime.connection import VANISHED, VANISHED_REASON
+from runtime import edge
+from runtime.connection import NO_STATUS, TOO_BIG, VANISHED, VANISHED_REASON
 from runtime.fetch import SWITCHING_PROTOCOLS, Request, Response
-from runtime.messages import Message, Outgoing
+from runtime.messages import MAX_REASON_BYTES, Message, Outgoing, sendable
 from runtime.sockets import WebSocket
+
+_NEVER_SENT: Final = (1004, VANISHED, 1015)  # the protocol keeps these for other things
 
 
 class HandshakeRefused(Exception):
@@ -80,10 +83,16 @@ class ClientSocket:
         self._settle = settle
 
     async def send(self, message: Message) -> None:
-        """Send a message, and let the object handle it."""
+        """Send a message, and let the object handle it. One of more than 32 MiB closes it, by 1009.
+
+        Raises:
+            SocketClosed: If it is closed.
+            TypeError: If the message is neither text nor bytes.
+            UnicodeEncodeError: If the text has half a character in it.
+        """
         if self.closed is not None:
             raise SocketClosed(*self.closed)
-        self.wire.bring(message)
+        self.wire.bring(sendable(message))
         await self._settle()
 
     async def receive(self) -> Message:
@@ -102,7 +111,21 @@ class ClientSocket:
         raise AssertionError("nothing has been sent to this socket")
 
     async def leave(self, code: int = 1000, reason: str = "") -> None:
-        """Close the socket properly."""
+        """Close the socket properly.
+
+        Args:
+            code: 1005 stands for a close frame without a code.
+            reason: At most 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: If no close frame can have that.
+        """
+        is_code = 1000 <= code < 1016 or 3000 <= code < 5000
+        if not is_code or code in _NEVER_SENT or (code == NO_STATUS and reason):
+            what = "a reason without a code" if code == NO_STATUS else f"the code {code}"
+            raise ValueError(f"no close frame has {what}; vanish() ends without one")
+        if len(reason.encode()) > MAX_REASON_BYTES:
+            raise ValueError(f"a close frame's reason has {MAX_REASON_BYTES} bytes at most")
         if self.closed is None:
             self.closed = (code, reason)
             self.server.disconnected(code, reason, was_clean=True)
@@ -134,9 +157,23 @@ class Wire:
 
     def resume(self) -> None:
         self._is_paused = False
+        client = self._client
         while self._waiting and not self._is_paused:
-            self._client.server.received(self._waiting.popleft())
-            self._is_paused = self._client.server.must_pause()
+            message = self._waiting.popleft()
+            size = len(message.encode() if isinstance(message, str) else message)
+            if size > edge.MAX_MESSAGE_BYTES:
+                self._refuse_size()
+                return
+            client.server.received(message)
+            self._is_paused = client.server.must_pause()
+
+    def _refuse_size(self) -> None:
+        client, reason = self._client, f"a message may have {edge.MAX_MESSAGE_BYTES} bytes"
+        self._waiting.clear()
+        if client.closed is None:
+            client.closed = (TOO_BIG, reason)
+            client.server.failed(ValueError(reason))
+            client.server.disconnected(TOO_BIG, reason, was_clean=False)
 
     def send(self, outgoing: Outgoing) -> None:
         if self._client.closed is None:

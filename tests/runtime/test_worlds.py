@@ -1,0 +1,155 @@
+"""The doors that a test has into objects, and the sockets that it opens to them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime import AlarmInvocation, DurableObject, Request, Response, WebSocket, errors
+from runtime.testing import SocketClosed, TestRuntime
+from tests.conftest import StartRuntime
+
+MOST_BYTES = 32 * 1024 * 1024
+
+
+class Desk(DurableObject[Any]):
+    """Keeps notes, and what it has heard of its sockets in memory."""
+
+    can_be_made = True
+    should_fail = False
+    sets_anew = False
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        assert Desk.can_be_made
+        self.heard: list[Any] = []
+
+    async def fetch(self, request: Request) -> Response:
+        assert request.web_socket is not None
+        self.ctx.accept_web_socket(request.web_socket)
+        return Response.switching_protocols()
+
+    async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
+        self.heard.append(message)
+
+    async def web_socket_error(self, ws: WebSocket, error: Exception) -> None:
+        self.heard.append(str(error))
+
+    async def web_socket_close(
+        self, ws: WebSocket, code: int, reason: str, was_clean: bool
+    ) -> None:
+        self.heard.append((code, was_clean))
+
+    async def hear(self) -> list[Any]:
+        return self.heard
+
+    async def note(self, text: str) -> None:
+        await self.ctx.storage.put_many({text: True})
+
+    async def notes(self) -> list[str]:
+        return [str(key) for key in await self.ctx.storage.list()]
+
+    async def ring_in(self, seconds: float) -> None:
+        await self.ctx.storage.set_alarm(timedelta(seconds=seconds))
+
+    async def rings_at(self) -> float | None:
+        return await self.ctx.storage.get_alarm()
+
+    async def alarm(self, invocation: AlarmInvocation) -> None:
+        await self.note(f"rang {len(await self.notes())}, try {invocation.retry_count}")
+        if Desk.should_fail:
+            raise LookupError("no bell")
+        if Desk.sets_anew:
+            await self.ring_in(10)
+
+
+class Other(DurableObject[Any]):
+    """Another class."""
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what a test changes about the class changed back."""
+    for name in ("can_be_made", "should_fail", "sets_anew"):
+        monkeypatch.setattr(Desk, name, getattr(Desk, name))
+
+
+# What clients send.
+
+
+@pytest.mark.parametrize("message", [5, None, {"a": 1}])
+async def test_what_is_neither_text_nor_bytes_isnt_sent(
+    start_awake_runtime: StartRuntime, message: Any
+) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    socket = await rt.connect(desk)
+
+    with pytest.raises(TypeError, match="a message is text or bytes, not "):
+        await socket.send(message)
+    with pytest.raises(UnicodeEncodeError):
+        await socket.send("\ud800")
+    assert await desk.hear() == []
+
+
+async def test_bytes_that_could_change_are_copied(start_awake_runtime: StartRuntime) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    desk, message = rt.env.desks.get_by_name("a"), bytearray(b"x")
+    socket = await rt.connect(desk)
+
+    await socket.send(message)  # type: ignore[arg-type,unused-ignore]
+    message[0] = 0
+
+    assert await desk.hear() == [b"x"]
+
+
+async def test_a_message_that_is_too_big_closes_its_socket(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    socket = await rt.connect(desk)
+
+    await socket.send(b"x" * (MOST_BYTES + 1))
+
+    why = f"a message may have {MOST_BYTES} bytes"
+    assert await desk.hear() == [why, (1009, False)]
+    assert socket.closed == (1009, why)
+    with pytest.raises(SocketClosed):
+        await socket.send("x")
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 1014, 3000, 4999])
+async def test_a_client_leaves_by_a_code(start_awake_runtime: StartRuntime, code: int) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    socket = await rt.connect(desk)
+
+    await socket.leave(code)
+
+    assert await desk.hear() == [(code, True)]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "why"),
+    [
+        (99_999, "", "no close frame has the code 99999"),
+        (999, "", "no close frame has the code 999"),
+        (1006, "", r"no close frame has the code 1006; vanish\(\) ends without one"),
+        (2000, "", "no close frame has the code 2000"),
+        (1005, "why", "no close frame has a reason without a code"),
+        (1000, "x" * 124, "a close frame's reason has 123 bytes at most"),
+    ],
+)
+async def test_what_no_close_frame_can_have_is_refused(
+    start_awake_runtime: StartRuntime, code: int, reason: str, why: str
+) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    socket = await rt.connect(rt.env.desks.get_by_name("a"))
+
+    with pytest.raises(ValueError, match=why):
+        await socket.leave(code, reason)
+    assert socket.closed is None
