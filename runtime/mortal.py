@@ -52,7 +52,8 @@ class MortalRuntime(Runtime[EnvT]):
         data: Keep everything in this folder, and leave it there.
         start: What the clock shows first, in seconds since the epoch or as an aware datetime;
             by default the time.
-        config: Further settings, by name.
+        config: Further settings, by name. In a folder of its own it goes by no class migrations
+            but those that are given here: no class has ever been called otherwise there.
 
     Attributes:
         clock: Its time: ``await rt.clock.advance(60)`` rings alarms, ends time limits, evicts
@@ -89,7 +90,7 @@ class MortalRuntime(Runtime[EnvT]):
         self._is_down = False  # it couldn't start
         self._is_restless = False  # it has been waited for in vain
         try:
-            settings = _settings(folder, config)
+            settings = _settings(folder, config if data else {"migrations": (), **config})
             super().__init__(settings, bindings=bindings, env=env, clock=self.clock)
         except BaseException:
             self._clean_up()
@@ -321,11 +322,11 @@ def _end(waiting: asyncio.Future[None], failure: Exception | None) -> None:
 
 
 def _settings(data: Path, config: dict[str, Any]) -> RuntimeConfig:
-    if config:
+    if config.keys() - {"migrations"} or config.get("migrations"):
         return RuntimeConfig(data=data, **{"debug": True, **config})
     names = (name for name in os.environ if name.upper().startswith("RUNTIME_"))
     environment = tuple((name, os.environ[name]) for name in names)
-    return _read_settings(environment, Path.cwd()).model_copy(update={"data": data})
+    return _read_settings(environment, Path.cwd()).model_copy(update={"data": data, **config})
 
 
 @lru_cache(maxsize=8)

@@ -77,6 +77,30 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Desk, name, getattr(Desk, name))
 
 
+# Class migrations.
+
+PYPROJECT = """
+[[tool.runtime.migrations]]
+tag = "v1"
+new_sqlite_classes = ["Desk"]
+"""
+
+
+async def test_a_world_of_its_own_goes_by_no_migrations_of_the_project(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    monkeypatch.chdir(folder)
+
+    configs: list[dict[str, Any]] = [{}, {"idle_seconds": 5}]
+    for config in configs:
+        async with TestRuntime(bindings={"others": Other}, **config) as rt:
+            assert rt.config.migrations == ()
+    with pytest.raises(errors.MigrationRefused):
+        async with TestRuntime(bindings={"others": Other}, data=folder / "data"):
+            pass
+
+
 # What clients send.
 
 
