@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 
 from runtime import events
 from runtime.activation import Activation
+from runtime.alarms import Ringing
 from runtime.errors import DurableObjectError, ObjectReset
 from runtime.ids import JURISDICTIONS, ObjectId
 from runtime.loopback import ClientSocket, connect
@@ -70,28 +71,39 @@ class TestRuntime(MortalRuntime[EnvT]):
         """Run an alarm twice: as if the process had died before its first end was noted.
 
         What the first run writes stays, as at-least-once delivery allows. The second is the
-        alarm's own, and a retry to nobody's knowledge: it gets the same invocation.
+        alarm's own, and a retry to nobody's knowledge: it gets the same invocation. There is none
+        if the first has set the alarm anew, which takes its place in the same commit.
 
         Returns:
             Whether there was one.
+
+        Raises:
+            Exception: Whatever the first run fails with. It is tried again later, as any alarm.
         """
         life = await self._wake(stub)
 
-        async def once() -> float | None:
+        async def once() -> tuple[bool, Ringing | None]:
             if life.alarms.get(name) is None:
-                return None
-            due = life.alarms.due()[name]
-            ringing = life.alarms.ring(name, due)
+                return False, None
+            ringing = life.alarms.ring(name, math.inf)
             assert ringing is not None, "it is due"
-            await as_async(life.instance.alarm, ringing.invocation)
-            return due
+            has_ended = False
+            try:
+                await as_async(life.instance.alarm, ringing.invocation)
+                has_ended = True
+            finally:
+                if not has_ended and life.failure is None:
+                    life.alarms.fail(ringing, repr(sys.exception()), self.clock.time())
+            if life.alarms.get(name) is None:
+                return True, ringing
+            life.alarms.succeed(ringing)  # what is set now is another
+            return True, None
 
-        due: float | None = await asyncio.shield(life.run(once(), "alarm"))
-        if due is None:
-            return False
-        await events.ring(life, name, due)  # not one that it has set for later
+        is_set, again = await asyncio.shield(life.run(once(), "alarm"))
+        if again is not None:
+            await events.ring(life, name, math.inf)
         await self.settle()
-        return True
+        return bool(is_set)
 
     async def list_durable_object_ids(
         self, namespace: DurableObjectNamespace[Any]

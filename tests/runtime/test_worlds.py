@@ -77,6 +77,59 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Desk, name, getattr(Desk, name))
 
 
+# Alarms that come twice.
+
+
+async def test_an_alarm_whose_first_run_fails_is_tried_again_as_any(
+    start_runtime: StartRuntime,
+) -> None:
+    rt = await start_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    await desk.ring_in(3600)
+    Desk.should_fail = True
+
+    with pytest.raises(LookupError, match="no bell"):
+        await rt.duplicate_alarm(desk)
+    Desk.should_fail = False
+
+    assert await desk.rings_at() == rt.clock.time() + 3600
+    await rt.clock.advance(3)
+    assert await desk.notes() == ["rang 0, try 0", "rang 1, try 1"]
+    assert await desk.rings_at() is None
+
+
+async def test_an_alarm_that_its_first_run_has_set_anew_isnt_the_duplicate(
+    start_runtime: StartRuntime,
+) -> None:
+    rt = await start_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    await desk.ring_in(3600)
+    Desk.sets_anew = True
+
+    assert await rt.duplicate_alarm(desk)
+    Desk.sets_anew = False
+
+    assert await desk.notes() == ["rang 0, try 0"]
+    assert await desk.rings_at() == rt.clock.time() + 10
+    await rt.clock.advance(10)
+    assert await desk.notes() == ["rang 0, try 0", "rang 1, try 0"]
+
+
+async def test_an_alarm_comes_twice_while_a_test_handles_an_error(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    await desk.ring_in(3600)
+
+    try:
+        int("no number")
+    except ValueError:
+        assert await rt.duplicate_alarm(desk)
+
+    assert await desk.notes() == ["rang 0, try 0", "rang 1, try 0"]
+
+
 # Class migrations.
 
 PYPROJECT = """
