@@ -12,14 +12,14 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from runtime.activation import Activation
 from runtime.catalog import Catalog
 from runtime.checkpoints import PAGES
 from runtime.clock import Clock, ManualClock, span_of
 from runtime.config import RuntimeConfig
-from runtime.connection import Traffic
+from runtime.connection import SERVICE_RESTART, Traffic
 from runtime.histories import Histories
 from runtime.host import Host
 from runtime.namespace import Call
@@ -210,7 +210,8 @@ class FaultyHost(Host):
     Args:
         syncer: Its disk.
         evicting: Evict an object before each of its events.
-        hold_back: Takes the calls that come after its death, for the next process.
+        hold_back: Takes the calls that come after its death, for the next process. A stub of a
+            jurisdiction goes on bringing them here.
 
     Attributes:
         log_pages: How long an object's log gets, until its database takes that in.
@@ -240,7 +241,8 @@ class FaultyHost(Host):
         self._hold_back = hold_back
 
     def route(self, call: Call) -> None:
-        if self.is_dead and not call.is_from_object:
+        is_ours = call.caller is not None and cast(Any, call.caller).node is self
+        if self.is_dead and not is_ours:
             self._hold_back(call)
         elif self.clock.is_moving and not call.is_from_object:
             self.clock.when_still(partial(super().route, call))
@@ -258,6 +260,12 @@ class FaultyHost(Host):
             and self.traffic.pump.is_idle
             and self._catalog.is_idle
         )
+
+    def disconnect(self, reason: str) -> None:
+        """Close the sockets of all objects, those asleep included, which don't hear of it."""
+        for resident in list(self._residents.values()):
+            resident.sockets.disconnect(SERVICE_RESTART, reason)
+            self.forget_if_idle(resident)
 
     def deliver(self, resident: Resident, event: Event, refuse: Refuse) -> None:
         life = resident.life

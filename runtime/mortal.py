@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
@@ -26,7 +27,6 @@ from runtime.config import RuntimeConfig
 from runtime.errors import ShuttingDown
 from runtime.faults import Disk, Faults, FaultyHost, FaultySyncer, Point
 from runtime.histories import Histories
-from runtime.host import Host
 from runtime.namespace import Call
 from runtime.prompt import PromptConnection
 from runtime.runtime import EnvT, Runtime
@@ -63,6 +63,7 @@ class MortalRuntime(Runtime[EnvT]):
 
     clock: ManualClock
     disk: Disk
+    host: FaultyHost
     _syncer: FaultySyncer
     _open_catalog = staticmethod(partial(Catalog.open, connect=PromptConnection))
 
@@ -141,11 +142,19 @@ class MortalRuntime(Runtime[EnvT]):
                 self.host.evict(life)
         await self._rest(1)  # which hears when that is done; `drain` looks now and then
 
+    def _empty_folder(self) -> None:
+        """Remove what was stored. While no process has it open."""
+        data = self.config.data
+        for part in ("objects", "journal"):
+            shutil.rmtree(data / part, ignore_errors=True)
+        for file in data.glob("catalog.sqlite*"):
+            file.unlink()
+
     def _clean_up(self) -> None:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _make_host(self, histories: Histories) -> Host:
+    def _make_host(self, histories: Histories) -> FaultyHost:
         vfs = None if self._vfs is None else self._vfs.name
         return FaultyHost(
             self.config,
@@ -250,10 +259,12 @@ class MortalRuntime(Runtime[EnvT]):
         self._is_down = False
 
     def _hold_back(self, call: Call) -> None:
-        if self._is_down and self._reopening is None:
+        if self._reopening is not None:
+            self._held_back.append(call)
+        elif self.host.is_dead:
             call.reply.fail(ShuttingDown("the process couldn't start again"))
         else:
-            self._held_back.append(call)
+            self.host.route(call)
 
     async def restart(self, *, after: timedelta = timedelta(0)) -> None:
         """Stop properly, and start again on the same folder `after` some time. Stubs stay good.
@@ -261,10 +272,12 @@ class MortalRuntime(Runtime[EnvT]):
         What waits for a slow disk has its time. Work that is under way otherwise is cut off.
         """
         await self._wait_for_disk()
-        await self.host.drain(PATIENCE_SECONDS)
+        stopped = self.host
+        await stopped.drain(PATIENCE_SECONDS)
         await self._close()
         await self.clock.advance(after)
         await self._open()
+        stopped.is_dead = True  # what still comes to it is for the next one
         await self.settle()
 
     # Time.

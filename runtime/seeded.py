@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from runtime.faults import Done, Faults, FaultyHost, FaultySyncer
 from runtime.histories import Histories
-from runtime.host import Host
 from runtime.mortal import MortalRuntime
 from runtime.power import Appended, Changed, tear_logs
 from runtime.resting import RestingLoop
@@ -96,9 +95,8 @@ class SeededRuntime(MortalRuntime[Any]):
             self._power = None
         await super()._open()
 
-    def _make_host(self, histories: Histories) -> Host:
+    def _make_host(self, histories: Histories) -> FaultyHost:
         host = super()._make_host(histories)
-        assert isinstance(host, FaultyHost), "a mortal runtime has one"
         host.log_pages = self._log_pages
         host.journal.most_segments = self._most_segments
         return host

@@ -130,6 +130,75 @@ async def test_an_alarm_comes_twice_while_a_test_handles_an_error(
     assert await desk.notes() == ["rang 0, try 0", "rang 1, try 0"]
 
 
+# Taking everything.
+
+
+async def test_a_reset_takes_objects_that_cant_be_made_any_more(
+    start_runtime: StartRuntime,
+) -> None:
+    rt = await start_runtime(desks=Desk)
+    desk, other = rt.env.desks.get_by_name("a"), rt.env.desks.get_by_name("b")
+    await desk.note("x")
+    await other.note("y")
+    await rt.evict_all_durable_objects()
+    Desk.can_be_made = False
+
+    await rt.reset()
+    Desk.can_be_made = True
+
+    assert await rt.list_durable_object_ids(rt.env.desks) == []
+    assert await desk.notes() == []
+
+
+async def test_a_reset_takes_everything_though_the_disk_is_full(
+    start_runtime: StartRuntime,
+) -> None:
+    rt = await start_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    await desk.note("x")
+    rt.disk.fill()
+
+    await rt.reset()
+
+    assert await rt.list_durable_object_ids(rt.env.desks) == []
+    with pytest.raises(errors.ObjectReset):  # it is full as before
+        await desk.note("y")
+
+
+async def test_a_reset_takes_the_sockets_of_objects_that_are_asleep(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    socket = await rt.connect(rt.env.desks.get_by_name("a"))
+    await rt.clock.advance(60)
+
+    await rt.reset()
+
+    assert socket.closed is not None
+    assert socket.closed[0] == 1012
+
+
+async def test_a_reset_leaves_what_else_is_in_a_folder(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    async with TestRuntime(bindings={"desks": Desk}, data=folder) as rt:
+        await rt.env.desks.get_by_name("a").note("x")
+        await rt.reset()
+
+        assert (folder / "notes.txt").read_text() == "mine"
+        assert await rt.list_durable_object_ids(rt.env.desks) == []
+
+
+@pytest.mark.parametrize("how", ["crash", "restart", "reset"])
+async def test_a_stub_of_a_jurisdiction_stays_good(start_runtime: StartRuntime, how: str) -> None:
+    rt = await start_runtime(desks=Desk)
+    desk = rt.env.desks.jurisdiction("eu").get_by_name("a")
+    await desk.note("x")
+
+    await getattr(rt, how)()
+
+    assert await desk.notes() == ([] if how == "reset" else ["x"])
+
+
 # Class migrations.
 
 PYPROJECT = """
