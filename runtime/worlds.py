@@ -10,11 +10,13 @@ import asyncio
 import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, get_args, overload
 
 from runtime import events
 from runtime.activation import Activation
 from runtime.alarms import Ringing
+from runtime.catalog import Key
+from runtime.connection import SERVICE_RESTART
 from runtime.errors import DurableObjectError, ObjectReset
 from runtime.ids import ObjectId
 from runtime.loopback import ClientSocket, connect
@@ -24,6 +26,9 @@ from runtime.object import DurableObjectState
 from runtime.runtime import EnvT, key_of
 from runtime.tasks import as_async
 
+Sockets = Literal["hibernate", "close"]
+
+_EVICTED: Final = "Durable Object connection closed because the object was evicted."
 _RESET: Final = "Durable Object connection closed because the object was reset."
 
 T = TypeVar("T")
@@ -115,9 +120,11 @@ class TestRuntime(MortalRuntime[EnvT]):
 
         Raises:
             TypeError: If that is no namespace.
+            ValueError: If it is one of another runtime.
         """
         if not isinstance(namespace, DurableObjectNamespace):
             raise TypeError(f"expected a namespace, such as rt.env.rooms, not {namespace!r}")
+        self._check_ours(namespace, namespace)
         await self.settle()
         return [id async for id in namespace.list(limit=sys.maxsize)]
 
@@ -127,36 +134,52 @@ class TestRuntime(MortalRuntime[EnvT]):
 
     # Taking things away.
 
-    async def evict_durable_object(self, stub: Any) -> None:
-        """Take an object's memory; its sockets stay.
+    async def evict_durable_object(self, stub: Any, *, web_sockets: Sockets = "hibernate") -> None:
+        """Take an object's memory.
+
+        Args:
+            web_sockets: What becomes of its sockets: ``"hibernate"``, they stay open; or
+                ``"close"``, they are closed with 1012, and the object doesn't hear of it.
 
         Raises:
             DurableObjectError: If it isn't in memory, or something of it is under way.
         """
+        key = self._key(stub)
+        _check_sockets(web_sockets)
         await self.settle()
-        life = self.host.life_of(key_of(stub))
+        life = self.host.life_of(key)
         if life is None:
             raise DurableObjectError("Cannot evict Durable Object: it is not currently running.")
         if life.failure is not None or not life.is_quiet:
             raise DurableObjectError("Cannot evict Durable Object: it still has work under way.")
-        self.host.evict(life)
+        self._evict(life, web_sockets)
         await self.settle()
 
-    async def evict_all_durable_objects(self) -> None:
-        """Take the memory of all objects that nothing of is under way; their sockets stay.
+    async def evict_all_durable_objects(self, *, web_sockets: Sockets = "hibernate") -> None:
+        """Take the memory of all objects that nothing of is under way.
 
         The original's ``evictAllDurableObjects``. Objects that are busy stay as they are.
+
+        Args:
+            web_sockets: What becomes of their sockets, as for `evict_durable_object`.
         """
+        _check_sockets(web_sockets)
         await self.settle()
         for life in self.host.lives():
             if life.failure is None and life.is_quiet:
-                self.host.evict(life)
+                self._evict(life, web_sockets)
         await self.settle()
+
+    def _evict(self, life: Activation, web_sockets: Sockets) -> None:
+        self.host.evict(life)
+        if web_sockets == "close":
+            life.sockets.disconnect(SERVICE_RESTART, _EVICTED)
 
     async def abort_durable_object(self, stub: Any) -> None:
         """Take an object's memory and its sockets, and whatever isn't committed."""
+        key = self._key(stub)
         await self.settle()
-        if (life := self.host.life_of(key_of(stub))) is not None:
+        if (life := self.host.life_of(key)) is not None:
             _abort(life)
         await self.settle()
 
@@ -200,19 +223,41 @@ class TestRuntime(MortalRuntime[EnvT]):
         Raises:
             HandshakeRefused: If the object answers anything but 101.
         """
+        self._key(stub)
         return await connect(stub, url, headers, self.settle)
 
     async def _wake(self, stub: Any) -> Activation:
         """Return the object's activation, in which no code of it is running."""
+        key = self._key(stub)
         while True:
             await self.clock.stand_still()
             await self._enter()
             found: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
-            self.host.wake(key_of(stub), stub.id, found.set_result, found.set_exception)
+            self.host.wake(key, stub.id, found.set_result, found.set_exception)
             life = await found
             await self._enter()  # its constructor may go on in a critical section
             if not life.is_over:  # by something else that the test has set going
                 return life
+
+    def _key(self, stub: Any) -> Key:
+        """Return what the host knows an object by.
+
+        Raises:
+            TypeError: If that is no stub of an object.
+            ValueError: If it is one of another runtime, whose object would be taken for ours.
+        """
+        key = key_of(stub)
+        self._check_ours(stub, stub._namespace)
+        return key
+
+    def _check_ours(self, what: object, namespace: DurableObjectNamespace[Any]) -> None:
+        if all(namespace.code is not ours.code for ours in self.namespaces.values()):
+            raise ValueError(f"{what!r} is of another runtime, and that has its own helpers")
+
+
+def _check_sockets(web_sockets: str) -> None:
+    if web_sockets not in get_args(Sockets):
+        raise ValueError(f'web_sockets is "hibernate" or "close", not {web_sockets!r}')
 
 
 def _abort(life: Activation) -> None:

@@ -199,6 +199,67 @@ async def test_a_stub_of_a_jurisdiction_stays_good(start_runtime: StartRuntime, 
     assert await desk.notes() == ([] if how == "reset" else ["x"])
 
 
+# Evictions.
+
+
+async def test_an_eviction_can_close_the_sockets(start_awake_runtime: StartRuntime) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    desk = rt.env.desks.get_by_name("a")
+    socket = await rt.connect(desk)
+
+    await rt.evict_durable_object(desk)
+    assert socket.closed is None
+    assert await desk.hear() == []
+    await rt.evict_durable_object(desk, web_sockets="close")
+
+    assert socket.closed is not None
+    assert socket.closed[0] == 1012
+    assert await desk.hear() == []
+
+
+async def test_an_eviction_of_all_can_close_their_sockets(
+    start_awake_runtime: StartRuntime,
+) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+    sockets = [await rt.connect(rt.env.desks.get_by_name(name)) for name in "ab"]
+
+    await rt.evict_all_durable_objects(web_sockets="close")
+
+    assert all(socket.closed for socket in sockets)
+
+
+async def test_sockets_are_closed_or_not(start_awake_runtime: StartRuntime) -> None:
+    rt = await start_awake_runtime(desks=Desk)
+
+    with pytest.raises(ValueError, match='"hibernate" or "close", not \'shut\''):
+        await rt.evict_durable_object(
+            rt.env.desks.get_by_name("a"),
+            web_sockets="shut",  # type: ignore[arg-type,unused-ignore]
+        )
+
+
+# Whose objects.
+
+
+async def test_a_stub_of_another_world_is_refused(start_awake_runtime: StartRuntime) -> None:
+    one, two = await start_awake_runtime(desks=Desk), await start_awake_runtime(desks=Desk)
+    desk = two.env.desks.get_by_name("a")
+
+    for look in (
+        one.run_in_durable_object(desk, lambda obj, ctx: None),
+        one.run_durable_object_alarm(desk),
+        one.duplicate_alarm(desk),
+        one.evict_durable_object(desk),
+        one.abort_durable_object(desk),
+        one.commit_count(desk),
+        one.connect(desk),
+        one.list_durable_object_ids(two.env.desks),
+    ):
+        with pytest.raises(ValueError, match="is of another runtime"):
+            await look
+    assert await one.list_durable_object_ids(one.env.desks.jurisdiction("eu")) == []
+
+
 # Class migrations.
 
 PYPROJECT = """
