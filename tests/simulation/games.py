@@ -152,7 +152,8 @@ class Gaming(Scenario):
         no_double_move(history, moves, "move")
         check_clocks(log, self._control, view.now)
         if view.result is None:
-            view = await match.act("bob", "resign")
+            mine = await match.look("bob")
+            view = await match.act("bob", "resign" if "resign" in mine.may else "abort")
         await client.sleep(15)
         await self._check_ratings(client, view)
         if self._listener is not None:

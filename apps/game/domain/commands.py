@@ -65,7 +65,7 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Resign:
-    pass
+    """Lose, once both have moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class GiveTime:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """End a match that the opponent has left."""
+    """End a match that the opponent has left, once both have moved."""
 
     result: Literal["win", "draw"]
     gone_since: float | None
@@ -164,7 +164,7 @@ def decide(match: Match[Any, Any], seat: int | None, command: Command, now: floa
                 raise Refused("no-such-offer", f"no {what} is offered any more")
             return (Declined(now, seat, what),)
         case Resign():
-            _must_be_on(match)
+            _must_have_begun(match)
             side = match.rules.sides[seat]
             return (Ended(now, 1 - seat, "resigned", f"{side} resigned"),)
         case Abort():
@@ -182,6 +182,11 @@ def agree_rematch(match: Match[Any, Any], following: str, now: float) -> Events:
     return () if match.next is not None else (Rematched(now, following),)
 
 
+def have_both_moved(match: Match[Any, Any]) -> bool:
+    """Whether it counts. Before, either may call it off, and nobody can lose it."""
+    return match.has_moved(0) and match.has_moved(1)
+
+
 def _must_be_on(match: Match[Any, Any]) -> None:
     match match.phase:
         case Phase.WAITING:
@@ -191,6 +196,12 @@ def _must_be_on(match: Match[Any, Any]) -> None:
             is_late = match.result.how == "time"
             words = f"the match is over: {match.result.words}"
             raise Refused("time-is-up" if is_late else "match-over", words)
+
+
+def _must_have_begun(match: Match[Any, Any]) -> None:
+    _must_be_on(match)
+    if not have_both_moved(match):
+        raise Refused("not-begun", "not both have moved yet: you can call it off")
 
 
 def _play(match: Match[Any, Any], seat: int, command: Play, now: float) -> Events:
@@ -285,7 +296,7 @@ def _abort(match: Match[Any, Any], seat: int, now: float) -> Events:
     if match.phase is Phase.WAITING:
         return (Ended(now, None, "aborted", "the invitation was withdrawn"),)
     _must_be_on(match)
-    if match.has_moved(0) and match.has_moved(1):
+    if have_both_moved(match):
         raise Refused("already-moved", "both have moved: you can resign, or offer a draw")
     return (Ended(now, None, "aborted", f"{match.rules.sides[seat]} called it off"),)
 
@@ -302,7 +313,7 @@ def _give_time(match: Match[Any, Any], seat: int, now: float) -> Events:
 def _claim(
     match: Match[Any, Any], seat: int, result: str, gone_since: float | None, now: float
 ) -> Events:
-    _must_be_on(match)
+    _must_have_begun(match)
     if match.control.days is not None:
         raise Refused("not-timed", "there are days for each move: nobody has to be here")
     if gone_since is None or now < gone_since + CLAIM_SECONDS:

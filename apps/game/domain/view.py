@@ -20,6 +20,7 @@ from apps.game.domain.commands import (
     Propose,
     Resign,
     decide,
+    have_both_moved,
 )
 from apps.game.domain.match import Event, Match, Moved, Offer, Phase, Player
 from apps.game.domain.refusals import Refused
@@ -283,7 +284,7 @@ def _seat(match: Match[Any, Any], seat: int, presence: Presence, now: float) -> 
     gone = presence.gone_since[seat]
     if match.phase is not Phase.PLAYING or gone is None or now < gone + GONE_SECONDS:
         gone = None
-    can_be_claimed = gone is not None and match.control.days is None
+    can_be_claimed = have_both_moved(match) and match.control.days is None
     return SeatView(
         side=match.rules.sides[seat],
         id=player.id if player else None,
@@ -317,10 +318,9 @@ def _may(match: Match[Any, Any], seat: int, presence: Presence, now: float) -> t
         "claim-draw": Claim("draw", gone_since),
         "rematch": Propose("rematch"),
     }
-    may = [name for name, command in commands.items() if _is_allowed(match, seat, command, now)]
-    if "abort" in may and "resign" in may:
-        may.remove("resign")  # nobody loses what hasn't begun
-    return tuple(may)
+    return tuple(
+        name for name, command in commands.items() if _is_allowed(match, seat, command, now)
+    )
 
 
 def _is_allowed(match: Match[Any, Any], seat: int, command: Command, now: float) -> bool:

@@ -27,6 +27,7 @@ async def test_whoever_is_gone_for_five_seconds_is_shown_as_gone(
     runtime: TestRuntime[Any], table: Table
 ) -> None:
     await table.open(control=LONG)
+    await table.play("1", "2")
     ada, bob = await table.enter("ada", "?as=json"), await table.enter("bob")
     second = await table.enter("bob")
 
@@ -68,6 +69,27 @@ async def test_a_match_that_the_opponent_has_left_can_be_claimed(
     assert action in shown["may"]
     assert view.result is not None
     assert (view.result.winner, view.result.how) == (winner, "left")
+
+
+@pytest.mark.parametrize("moves", [(), ("1",)])
+async def test_what_not_both_have_moved_in_is_called_off_and_neither_claimed_nor_lost(
+    runtime: TestRuntime[Any], table: Table, moves: tuple[str, ...]
+) -> None:
+    await table.open(control=LONG)
+    for move in moves:
+        await table.play(move)
+    bob = await table.enter("bob")
+    await bob.leave()
+    await runtime.clock.advance(CLAIM_SECONDS + 1)
+
+    for action in ("claim-win", "claim-draw", "resign"):
+        refusal = await table.refused(table.match.act("ada", action))
+        assert refusal.rule == "not-begun"
+        assert action not in refusal.view.may
+    view = await table.match.act("ada", "abort")
+
+    assert view.result is not None
+    assert (view.result.winner, view.result.how) == (None, "aborted")
 
 
 async def test_whoever_plays_by_program_and_has_no_window_isnt_gone(
@@ -117,6 +139,7 @@ async def test_nobody_has_to_be_there_where_there_are_days(
     runtime: TestRuntime[Any], table: Table
 ) -> None:
     await table.open(control=Control(0.0, days=1))
+    await table.play("1", "2")
     bob = await table.enter("bob")
     await bob.leave()
     await runtime.clock.advance(CLAIM_SECONDS + 1)

@@ -168,7 +168,7 @@ async def test_what_the_rules_forbid_is_a_problem_with_the_rule_and_the_match(
         (await move(bob, id, 1, "4" * 41), 422, "illegal-move"),
         (await move(eve, id, 1, "4"), 409, "not-a-player"),
         (await eve.post(f"/matches/{id}/join", json={}), 409, "seat-taken"),
-        (await bob.post(f"/matches/{id}/offers", json={"kind": "claim-win"}), 409, "not-gone"),
+        (await bob.post(f"/matches/{id}/offers", json={"kind": "claim-win"}), 409, "not-begun"),
         (await eve.post(f"/matches/{id}/offers", json={"kind": "resign"}), 409, "not-a-player"),
     ]
 

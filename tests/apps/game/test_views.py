@@ -67,8 +67,8 @@ def test_everybody_is_told_how_a_match_stands_from_their_side() -> None:
     assert words(played()) == ["Your move", "Waiting for Ada", "Ada to move"]
     assert words(played(game="battleship"))[0] == "Place your fleet"
     assert words(played(*"4545454")) == ["You won: four in a row"] + ["Ada won: four in a row"] * 2
-    (resigned,) = decide(played(), 0, Resign(), NOW)
-    assert words(evolve(played(), resigned))[1] == "You won: red resigned"
+    (resigned,) = decide(played("4", "4"), 0, Resign(), NOW)
+    assert words(evolve(played("4", "4"), resigned))[1] == "You won: red resigned"
     ends = {"aborted": "No result: so", "agreed": "Draw by agreement", "rules": "A draw: so"}
     for how, shown in ends.items():
         ended = Ended(NOW, None, how, "so")  # type: ignore[arg-type]
