@@ -214,9 +214,14 @@ async def test_two_people_play_by_link_while_somebody_watches_and_the_server_is_
     await first.page.get_by_label("Type a move").fill("9")
     await first.press("Move")
     await expect(first.page.locator("#notice")).to_have_text("a move is a column, 1 to 7")
-    await first.press("Offer a draw")
-    await second.press("Decline")
-    await expect(first.page.locator(".offer")).to_have_count(0)
+    resign = ada.page.get_by_role("button", name="Resign", exact=True)
+    place = await resign.bounding_box()
+    await bob.press("Offer a draw")
+    await expect(ada.page.get_by_role("button", name="Accept")).to_be_in_viewport(ratio=1)
+    assert await resign.bounding_box() == place
+    await ada.press("Decline")
+    await expect(bob.page.locator(".offer")).to_have_count(0)
+    assert await ada.page.evaluate("window.shift") == 0
     server.kill()
     for window in (ada, bob, eve):
         lost = window.page.locator("#connection span:not([hidden])")
