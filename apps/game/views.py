@@ -241,13 +241,13 @@ def _outcome(view: View) -> str:
     return f"{who} won: {words}"
 
 
-def _last(view: View) -> str:
-    """Return what has happened last, for those who see it and those who hear it."""
+def _last(view: View) -> tuple[str, str] | None:
+    """Return who has moved last, and how, for those who see it and those who hear it."""
     if not view.turns:
-        return ""
+        return None
     turn = view.turns[-1]
-    who = "You" if turn.seat == view.seat else view.seats[turn.seat].name
-    return f"{who}: {turn.notation}"
+    who = "You" if turn.seat == view.seat else str(view.seats[turn.seat].name)
+    return who, turn.notation
 
 
 # Values that templates draw.

@@ -24,6 +24,11 @@ PHONE: Final[dict[str, Any]] = {
 }
 SIZES: Final = {1280: 800, 390: 844, 320: 640}
 CHECKS: Final = {1280: VIOLATIONS, 390: VIOLATIONS, 320: "[]"}  # which is as the larger phone
+CUT: Final = """
+    [...document.querySelectorAll("#status b, #status span, .plate b, .plate strong, .tally")]
+        .filter(part => part.scrollWidth > part.clientWidth && part.clientWidth)
+        .map(part => part.textContent)
+"""
 RESET: Final = "ERR_CONNECTION_RESET"  # by a server that is killed
 REFUSED: Final = ("status of 409", "status of 422")  # of which the browser complains, rightly
 
@@ -152,6 +157,7 @@ class Window:
             violations = await self.page.evaluate(CHECKS[width])
             assert violations == [], (name, width)
             assert await self.page.evaluate(OVERFLOW) <= 0, (name, width)
+            assert await self.page.evaluate(CUT) == [], (name, width)
             await self.page.screenshot(
                 path=artefacts / f"game-{name}-{width}-{scheme}.png", full_page=width < 1280
             )
@@ -339,7 +345,7 @@ async def test_everything_works_by_plain_forms(browser: Browser, server: Server)
 async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
     browser: Browser, server: Server, artefacts: Path
 ) -> None:
-    ada = await enter(browser, server, "Ada")
+    ada = await enter(browser, server, "Ada Lovelace")
     eve = await open_window(browser, server)
     fleet = ada.page.get_by_label("Your fleet")
     await ada.open("Battleship", "10 + 5", "A friend, by link")
@@ -387,6 +393,7 @@ async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
     await ada.press("Resign")
     await ada.press("Yes, resign")
     await expect(ada.status).to_contain_text("Dormouse won")
+    assert await ada.page.evaluate(CUT) == []
     assert ada.complaints == eve.complaints == []
 
 
