@@ -35,8 +35,8 @@ def out_of_time(match: Match[Any, Any], seat: int, now: float) -> Ended:
 
 
 def give_up_waiting(match: Match[Any, Any], gone_since: Gone, now: float) -> Events:
-    """Return what it causes that whoever waits for anyone has closed the page: nobody is to be
-    sent to an opponent who isn't there."""
+    """Return what it causes that whoever waits for anyone has closed the page, or never opened
+    it: nobody is to be sent to an opponent who isn't there."""
     is_live = match.opened.opponent == "anyone" and match.control.days is None
     gone = max((since for since in gone_since if since is not None), default=None)
     if match.phase is not Phase.WAITING or not is_live:

@@ -33,7 +33,7 @@ class Presence:
     """Who has the match open just now."""
 
     gone_since: Gone = (None, None)
-    """Since when each player hasn't; None for one who has, or never had."""
+    """Since when each player hasn't; None for one who has, or plays without."""
     watching: int = 0
     """How many others have."""
 

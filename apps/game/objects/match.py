@@ -148,7 +148,9 @@ class Match(DurableObject[Env]):
 
     async def look(self, who: str) -> View:
         """Return the match as somebody sees it."""
-        return self._view(self._match().seat_of(who))
+        seat = self._match().seat_of(who)
+        await self._watchers.looked(seat)
+        return self._view(seat)
 
     async def look_back(self, who: str, ply: int) -> Still:
         """Return the match as it stood after so many of its game's events."""
@@ -208,12 +210,11 @@ class Match(DurableObject[Env]):
         """End what is over by time, or show who is there, or deliver letters."""
         if await self._course.deliver(invocation) or self._course.state is None:
             return
+        moment = max(self._now(), invocation.scheduled_time)
         if invocation.name == CLOCK:
-            moment = max(self._now(), invocation.scheduled_time)
             await self._happen(timeouts.pass_time(self._match(), moment))
             await self._wind()
         elif invocation.name == ALARM:
-            moment = max(self._now(), invocation.scheduled_time)
             gone_since = self._watchers.presence().gone_since
             await self._happen(timeouts.give_up_waiting(self._match(), gone_since, moment))
             self._show("presence")
@@ -240,7 +241,7 @@ class Match(DurableObject[Env]):
             raise
         await self._happen(events)
         seat = self._match().seat_of(who)
-        await self._watchers.heard_of(seat)
+        await self._watchers.heard_of(seat, self._match())
         return self._view(seat)
 
     async def _happen(self, events: Events) -> None:
@@ -248,6 +249,7 @@ class Match(DurableObject[Env]):
         if not events:
             return
         await self._course.add(events)
+        await self._watchers.expect(self._match(), events)
         await self._wind()
         self._show("news")
 
@@ -332,8 +334,7 @@ class Match(DurableObject[Env]):
         return domain.view(self._match(), seat, self._around())
 
     def _around(self) -> domain.Around:
-        course = self._course
-        presence = self._watchers.presence()
+        course, presence = self._course, self._watchers.presence()
         return domain.Around(course.id, course.version, course.key, presence, self._now())
 
     def _match(self) -> State[Any, Any]:

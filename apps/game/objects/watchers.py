@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
+from apps.game.domain.match import Events, Match, Seated
 from apps.game.domain.timeouts import CLAIM_SECONDS, GONE_SECONDS
 from apps.game.domain.view import Presence
 from apps.game.store import match as store
@@ -56,13 +57,37 @@ class Watchers:
             store.note_presence(self._ctx.storage.sql, seat, None)
         await self._soon()
 
-    async def heard_of(self, seat: int | None) -> None:
-        """Note that somebody has done something, so that if they have no window, they aren't gone
-        for longer than since now."""
-        sql = self._ctx.storage.sql
-        if seat is not None and store.gone_since(sql)[seat] is not None:
-            store.note_presence(sql, seat, self._now())
+    async def expect(self, match: Match[Any, Any], events: Events) -> None:
+        """Note who has sat down, where there are no days for a move: they are to come, and gone as
+        long as they haven't."""
+        seated = [event for event in events if isinstance(event, Seated)]
+        if not seated or match.control.days is not None:
+            return
+        for event in seated:
+            if not event.player.is_bot and not self._sockets(event.seat):
+                store.note_expected(self._ctx.storage.sql, event.seat, event.at)
+        await self.wind()
+
+    async def looked(self, seat: int | None) -> None:
+        """Note that somebody has asked for the match, which is all that they can do without a
+        window before they move."""
+        if seat is not None and store.is_expected(self._ctx.storage.sql, seat):
+            store.note_expected(self._ctx.storage.sql, seat, self._now())
             await self.wind()
+
+    async def heard_of(self, seat: int | None, match: Match[Any, Any]) -> None:
+        """Note that somebody has done something, so that if they have no window, they aren't gone
+        for longer than since now; and not at all, if they play without ever having had one."""
+        sql = self._ctx.storage.sql
+        if seat is None or store.gone_since(sql)[seat] is None:
+            return
+        if not store.is_expected(sql, seat):
+            store.note_presence(sql, seat, self._now())
+        elif match.has_moved(seat):
+            store.expect_no_longer(sql, seat)
+        else:
+            store.note_expected(sql, seat, self._now())
+        await self.wind()
 
     async def left(self, ws: WebSocket) -> None:
         """Note that a socket is closed; if it was a player's last, they are gone."""

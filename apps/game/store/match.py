@@ -33,6 +33,7 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE presence (seat INTEGER PRIMARY KEY, gone_since REAL)",
     Outbox.schema(),
     "DELETE FROM snapshot",  # whose turns' plies didn't count takebacks; the log makes it anew
+    "ALTER TABLE presence ADD COLUMN has_come INTEGER NOT NULL DEFAULT 1",
 )
 
 Numbered = tuple[int, Event[Any]]
@@ -80,7 +81,7 @@ def append(
 
 
 def gone_since(sql: SqlStorage) -> tuple[float | None, float | None]:
-    """Return since when each player isn't there, of those who ever were."""
+    """Return since when each player isn't there; None for who is, or isn't waited for."""
     rows = sql.exec("SELECT seat, gone_since FROM presence").to_array()
     since = {row["seat"]: row["gone_since"] for row in rows}
     return since.get(0), since.get(1)
@@ -94,7 +95,23 @@ def seats_here(sql: SqlStorage) -> list[int]:
 
 def note_presence(sql: SqlStorage, seat: int, gone_since: float | None) -> None:
     """Note that a player is there, or since when they aren't."""
-    sql.exec("REPLACE INTO presence VALUES (?, ?)", seat, gone_since)
+    sql.exec("REPLACE INTO presence VALUES (?, ?, 1)", seat, gone_since)
+
+
+def note_expected(sql: SqlStorage, seat: int, since: float) -> None:
+    """Note since when a player is waited for who has never opened a window."""
+    sql.exec("REPLACE INTO presence VALUES (?, ?, 0)", seat, since)
+
+
+def is_expected(sql: SqlStorage, seat: int | None) -> bool:
+    """Return whether a player is waited for who has never opened a window."""
+    row = sql.exec("SELECT 1 FROM presence WHERE seat = ? AND NOT has_come", seat).next()
+    return row is not None
+
+
+def expect_no_longer(sql: SqlStorage, seat: int) -> None:
+    """Forget that a player was waited for."""
+    sql.exec("DELETE FROM presence WHERE seat = ? AND NOT has_come", seat)
 
 
 def all_gone_at(sql: SqlStorage, now: float) -> None:

@@ -49,6 +49,36 @@ async def test_whoever_is_gone_for_five_seconds_is_shown_as_gone(
     assert last(ada)["seats"][1]["gone_since"] is None
 
 
+async def test_whoever_sits_down_and_never_comes_is_gone_since_then(
+    runtime: TestRuntime[Any], table: Table
+) -> None:
+    await table.open(control=LONG)
+    seated_at = runtime.clock.time()
+    ada = await table.enter("ada", "?as=json")
+
+    await runtime.clock.advance(GONE_SECONDS - 0.1)
+    soon = await table.look()
+    await runtime.clock.advance(0.2)
+    shown = last(ada)
+    await table.play("1", "2")
+    await runtime.clock.advance(CLAIM_SECONDS + 1)
+    view = await table.look()
+
+    assert soon.seats[1].gone_since is None
+    assert shown["seats"][1]["gone_since"] == pytest.approx(seated_at, abs=0.01)
+    assert view.seats[1].gone_since is None, "he plays without a window"
+    assert view.seats[0].gone_since is None
+
+
+async def test_a_bot_is_always_there(runtime: TestRuntime[Any], table: Table) -> None:
+    await table.open("battleship", LONG, "bot")
+    ada = await table.enter("ada", "?as=json")
+
+    await runtime.clock.advance(GONE_SECONDS + 1)
+
+    assert [seat["gone_since"] for seat in last(ada)["seats"]] == [None, None]
+
+
 @pytest.mark.parametrize(("action", "winner"), [("claim-win", 0), ("claim-draw", None)])
 async def test_a_match_that_the_opponent_has_left_can_be_claimed(
     runtime: TestRuntime[Any], table: Table, action: str, winner: int | None

@@ -126,21 +126,24 @@ async def test_a_match_that_is_taken_or_over_is_listed_no_longer(
     assert await waiting(lobby) == []
 
 
-async def test_whoever_waits_and_closes_the_page_waits_no_longer(
+async def test_whoever_waits_and_closes_the_page_or_never_opens_it_waits_no_longer(
     runtime: TestRuntime[Any], lobby: Any, table: Table
 ) -> None:
-    other = Table(runtime, "by-program")
-    for each in (table, other):
+    never, asking, slow = (Table(runtime, name) for name in ("never-opened", "asking", "of-days"))
+    for each in (table, never, asking):
         await each.open("reversi", opponent="anyone", is_joined=False)
+    await slow.open("reversi", Control(0.0, days=1), opponent="anyone", is_joined=False)
     window = await table.enter("ada")
     await window.leave()
 
     await runtime.clock.advance(CLAIM_SECONDS - 1)
     soon = await waiting(lobby)
+    await asking.look("ada")
+    await table.look("eve")
     await runtime.clock.advance(2)
 
-    assert sorted(soon) == sorted([table.id, other.id])
-    assert await waiting(lobby) == [other.id]
+    assert sorted(soon) == sorted(each.id for each in (table, never, asking, slow))
+    assert sorted(await waiting(lobby)) == sorted([asking.id, slow.id])
 
 
 # Players.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -107,6 +108,16 @@ def test_somebody_who_is_gone_is_shown_to_be_so_and_may_be_claimed_from() -> Non
     assert "Claim the win" not in soon
     assert '<strong class="gone">gone</strong>' in late
     assert "Claim the win" in late
+
+
+def test_somebody_who_is_gone_before_their_first_move_is_shown_to_be_so() -> None:
+    since = (None, NOW + 3)
+
+    shown = views.render("presence", seen(played("4"), 0, NOW + 20, gone_since=since), "html")
+
+    assert re.search(r"gone, called off in <span[^>]*>0:[0-9]{2}</span>", shown)
+    assert "Call it off" in shown
+    assert "Claim" not in shown
 
 
 def test_a_fleet_is_suggested_to_whoever_has_to_place_one() -> None:
