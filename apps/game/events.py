@@ -56,7 +56,8 @@ class NewMatch(Body):
     opponent: Opponent
     """Whoever wants the same, whoever has the link, or a bot."""
     seat: Annotated[Whole, Field(ge=0, le=1)] | None = None
-    """Where to sit: 0 begins. By lot, if it isn't said."""
+    """Where to sit: 0 begins. By lot, if it isn't said. Whoever says it may wait for longer: until
+    somebody comes who can sit opposite."""
 
     def wish(self) -> Wish:
         """Return it as the match takes it."""

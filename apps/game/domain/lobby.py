@@ -37,6 +37,8 @@ class Challenge:
     game: str
     control: Control
     player: Player
+    seat: int | None = None
+    """Which seat they want; None for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ class Profile:
     """By the game's name, of those that they have been rated in."""
     history: tuple[Record, ...]
     """Newest first."""
+
+
+def seat_in(match: str, wanted: int | None) -> int:
+    """Return where whoever opens a match sits: as wanted, or by lot. The lot is drawn from the id,
+    which is drawn itself; so it is the same for the lobby, and if the match is opened again."""
+    return sha256(f"the lot of {match}".encode()).digest()[0] % 2 if wanted is None else wanted
 
 
 def id_after(match: str) -> str:

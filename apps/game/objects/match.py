@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -14,7 +13,7 @@ from apps.game.domain import commands, timeouts
 from apps.game.domain import view as domain
 from apps.game.domain.clock import RETURN_SECONDS
 from apps.game.domain.commands import Action, Answer, Command
-from apps.game.domain.lobby import Admission, Challenge, Wish, id_after
+from apps.game.domain.lobby import Admission, Challenge, Wish, id_after, seat_in
 from apps.game.domain.match import (
     Events,
     Offer,
@@ -77,7 +76,7 @@ class Match(DurableObject[Env]):
         """
         player = await self._rated(Player(who, name), wish.game)
         if self._course.state is None and wish.opponent == "anyone":
-            challenge = Challenge(self._id, wish.game, wish.control, player)
+            challenge = Challenge(self._id, wish.game, wish.control, player, wish.seat)
             found = await self.env.lobby.get_by_name(LOBBY).post(challenge)
             if found is not None:
                 return Admission(found, None)
@@ -282,7 +281,7 @@ class Match(DurableObject[Env]):
     # Beginning.
 
     async def _begin(self, wish: Wish, player: Player) -> None:
-        seat = secrets.randbelow(2) if wish.seat is None else wish.seat
+        seat = seat_in(self._id, wish.seat)
         players = [(seat, player)]
         if wish.opponent == "bot":
             players.append((1 - seat, bot_of(self._id)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from apps.game.domain.lobby import MOST_LISTED, Challenge
+from apps.game.domain.lobby import MOST_LISTED, Challenge, seat_in
 from apps.game.domain.match import OPEN_DAYS_SECONDS, OPEN_SECONDS
 from runtime import SqlStorage
 
@@ -20,31 +20,37 @@ MIGRATIONS: tuple[str, ...] = (
         reserved_until REAL NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
+    "ALTER TABLE challenges ADD COLUMN seat INTEGER",  # where its player sits
 )
 
 _FREE = "reserved_until <= unixepoch('subsec')"
+_NOWHERE = -1  # a seat that nobody sits in
 _adapter = TypeAdapter(Challenge)
 
 
 def post(sql: SqlStorage, challenge: Challenge) -> None:
     """Keep a challenge, once."""
     sql.exec(
-        "INSERT OR IGNORE INTO challenges (match, kind, person, challenge) VALUES (?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO challenges (match, kind, person, challenge, seat) "
+        "VALUES (?, ?, ?, ?, ?)",
         challenge.match,
         _kind(challenge),
         challenge.player.id,
         _adapter.dump_json(challenge).decode(),
+        seat_in(challenge.match, challenge.seat),
     )
 
 
 def fitting(sql: SqlStorage, challenge: Challenge) -> str | None:
-    """Return the match of whoever has waited longest for just that, and isn't the same person."""
+    """Return the match of whoever has waited longest for just that, isn't the same person, and
+    doesn't sit where this one wants to."""
     row = sql.exec(
         "SELECT match FROM challenges WHERE kind = ? AND person != ? "
-        f"AND ({_FREE} OR reserved_for = ?) ORDER BY posted_at LIMIT 1",
+        f"AND ({_FREE} OR reserved_for = ?) AND seat IS NOT ? ORDER BY posted_at LIMIT 1",
         _kind(challenge),
         challenge.player.id,
         challenge.player.id,
+        _NOWHERE if challenge.seat is None else challenge.seat,
     ).next()
     return None if row is None else row["match"]
 

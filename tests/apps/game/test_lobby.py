@@ -56,6 +56,27 @@ async def test_two_who_want_the_same_are_paired(lobby: Any) -> None:
     assert await waiting(lobby) == ["three"]
 
 
+async def test_nobody_is_sent_to_whoever_sits_where_they_want_to(
+    runtime: TestRuntime[Any], lobby: Any
+) -> None:
+    async def wanting(who: str, seat: int | None) -> tuple[str, int]:
+        match = runtime.env.matches.get_by_name(f"match-of-{who}")
+        wish = Wish("reversi", BLITZ, "anyone", seat)
+        admission = await match.open(who, who, wish)
+        if admission.seat is None:
+            admission = await runtime.env.matches.get_by_name(admission.match).join(who, who)
+        return admission.match, admission.seat
+
+    assert await wanting("ada", 0) == ("match-of-ada", 0)
+    assert await wanting("bob", 0) == ("match-of-bob", 0)
+    assert await wanting("eve", 1) == ("match-of-ada", 1)
+    assert await wanting("dan", None) == ("match-of-bob", 1)
+
+    lot = (await wanting("fay", None))[1]
+    assert await wanting("gil", lot) == ("match-of-gil", lot)
+    assert await wanting("hal", 1 - lot) == ("match-of-fay", 1 - lot)
+
+
 async def test_a_seat_is_kept_for_a_while_and_then_given_back(
     runtime: TestRuntime[Any], lobby: Any
 ) -> None:
