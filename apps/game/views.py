@@ -39,9 +39,9 @@ _OPENINGS: Final = {
     "connect-four": ("4", "4", "3", "5", "5", "3", "4", "6", "3", "2", "6", "5"),
     "reversi": tuple("e6 f4 d3 c2 d2 d6 f5 g6 g5 f6 e3 c3 c4".split()),
     "battleship": (
-        "b2-b6 d2-g2 i4-i6 d9-f9 h9-i9",
         "a1-a5 c1-c4 e1-e3 g1-g3 i1-i2",
-        *("a1", "d2", "a2", "e2", "a3", "d4", "a4", "i5", "a5", "g6", "c1", "h9", "c2", "i9"),
+        "b2-b6 d2-g2 i4-i6 d9-f9 h9-i9",
+        *("d2", "a1", "e2", "a2", "d4", "a3", "i5", "a4", "g6", "a5", "h9", "c1", "i9"),
     ),
 }
 

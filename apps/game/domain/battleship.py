@@ -150,7 +150,7 @@ class Battleship:
             return Grid(side, title, COLUMNS, ROWS, cells)
 
         blue, orange = (_tally(waters) for waters in position.waters)
-        order = (0, 1) if seat is None else (1 - seat, seat)
+        order = (1, 0) if seat is None else (1 - seat, seat)  # as the players' names stand
         return Board(tuple(grid(owner) for owner in order), (blue, orange))
 
 

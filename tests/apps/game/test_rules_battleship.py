@@ -136,8 +136,8 @@ def test_each_sees_their_own_ships_and_of_the_others_what_was_hit() -> None:
         "Your waters",
     ]
     assert [grid.title for grid in RULES.board(nobodys, None).grids] == [
-        "Blue's waters",
         "Orange's waters",
+        "Blue's waters",
     ]
     assert pieces(blues, 0) == {
         "orange": Counter(sunk=2),
