@@ -9,12 +9,12 @@ let ships = [];
 let picked = null; // the ship that goes where one presses next
 let part = 0; // by which of its cells
 
-const field = () => document.querySelector(".placing #move");
+const field = () => document.getElementById("fleet");
 const board = () => document.querySelector(".boards .board:last-child");
 const shipOn = (number) => ships.find((ship) => squares(ship).includes(number));
 
 function draw() {
-  field().value = write(ships);
+  if (document.activeElement !== field()) field().value = write(ships); // and not what somebody is typing
   field().setCustomValidity(show(board(), ships, picked) ? "" : "Two ships lie on the same cell: move one.");
 }
 

@@ -376,7 +376,12 @@ async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
     await ada.page.mouse.up()
     await expect(fleet).to_have_value("a1-a5 c5-c8 e1-e3 g1-g3 i2-j2")
     await ada.is_fine(artefacts, "fleet")
+    other_tab = await ada.page.context.new_page()
+    await other_tab.goto(ada.page.url)
+    await expect(other_tab.locator(CONNECTED)).to_have_count(1)
     await ada.press("Place the fleet")
+    await expect(other_tab.get_by_label("Type a move")).to_have_value("")
+    await other_tab.close()
 
     await expect(ada.page.get_by_role("grid")).to_have_count(2)
     await expect(cell(ada, "c8")).to_have_accessible_name(re.compile("c8, (ship|hit)"))
