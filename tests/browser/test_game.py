@@ -163,6 +163,22 @@ class Window:
             )
         await self.page.set_viewport_size(size)
 
+    async def is_fine_on_its_side(self, artefacts: Path, name: str) -> None:
+        """Assert that a phone that lies on its side shows the whole board, in cells that can be
+        pressed."""
+        size = self.page.viewport_size
+        assert size is not None
+        await self.page.set_viewport_size({"width": 844, "height": 390})
+        await self.page.screenshot(path=artefacts / f"game-{name}-844.png")
+        board = await self.page.locator(".board .field").first.bounding_box()
+        cell = await self.page.locator(".cells button").first.bounding_box()
+        assert board is not None
+        assert cell is not None
+        assert board["y"] + board["height"] <= 390
+        assert min(cell["width"], cell["height"]) >= 24
+        assert await self.page.evaluate(OVERFLOW) <= 0
+        await self.page.set_viewport_size(size)
+
 
 async def open_window(browser: Browser, server: Server, **options: Any) -> Window:
     """Open a window with cookies of its own, of somebody without a name."""
@@ -247,6 +263,7 @@ async def test_two_people_play_by_link_while_somebody_watches_and_the_server_is_
     await first.move("4")
     await second.move("3")
     await first.is_fine(artefacts, "connect-four")
+    await first.is_fine_on_its_side(artefacts, "connect-four")
     await first.move("4")
 
     await expect(first.status).to_contain_text("You won: four in a row")
@@ -393,6 +410,7 @@ async def test_a_fleet_is_placed_by_keys_and_by_hand_and_nobody_else_sees_it(
     await eve.is_connected()
     assert "ship" not in await eve.page.locator(".boards").inner_html()
     await ada.is_fine(artefacts, "battleship")
+    await ada.is_fine_on_its_side(artefacts, "battleship")
     await ada.press("Resign")
     await ada.press("Keep playing")
     await ada.press("Resign")
