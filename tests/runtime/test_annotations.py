@@ -25,7 +25,7 @@ from annotated_types import Len
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import ReadOnly, TypeAliasType
 
-from runtime import DurableObject, ObjectId, Response, RpcTarget, WebSocket
+from runtime import DurableObject, ObjectId, Response, RpcTarget
 from runtime.methods import methods_of
 from runtime.testing import TestRuntime
 from tests.conftest import StartRuntime
@@ -135,7 +135,6 @@ class Library(DurableObject[object]):
     def vault(self, it: Vault | None) -> None: ...
     def loan(self, it: Loan | None) -> None: ...
     def card(self, it: Card) -> None: ...
-    def socket(self, it: WebSocket | None) -> None: ...
     def response(self, it: Response | int) -> None: ...
     def object_id(self, it: ObjectId | None) -> None: ...
     def ear(self, it: Ear | None) -> None: ...
@@ -312,7 +311,6 @@ def test_something_that_fits_is_passed_on(name: str, value: Any) -> None:
         ("vault", "a"),
         ("loan", "a"),
         ("card", {"of": 5, "number": 1}),
-        ("socket", Reference()),
         ("response", Reference()),
         ("object_id", "ab" * 32),
         ("later", "a"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.booking.domain import admission, calendar, refunds, saga, seating, waiting
@@ -42,6 +42,7 @@ def together(rows: list[int], count: int) -> list[tuple[int, ...]]:
     return [block for block in blocks if set(block) <= free]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # many processes may share the machine
 @given(free_rows, st.integers(1, WIDTH))
 def test_the_best_seats_are_free_and_together_if_there_are_any(rows: list[int], count: int) -> None:
     found = seating.best(rows, WIDTH, count)
