@@ -248,6 +248,8 @@ def _is_on_time(match: Match[Any, Any], seat: int, ply: int) -> bool:
 
 
 def _propose(match: Match[Any, Any], seat: int, what: OfferKind, now: float) -> Events:
+    if what == "draw":
+        _must_have_begun(match)  # a match that nobody has played says nothing of their strength
     _must_be_on(match)
     if what == "takeback":
         length = _length_before(match, match.offer.seat if match.offer else seat)

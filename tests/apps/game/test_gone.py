@@ -102,7 +102,7 @@ async def test_a_match_that_the_opponent_has_left_can_be_claimed(
 
 
 @pytest.mark.parametrize("moves", [(), ("1",)])
-async def test_what_not_both_have_moved_in_is_called_off_and_neither_claimed_nor_lost(
+async def test_what_not_both_have_moved_in_is_called_off_and_neither_claimed_lost_nor_drawn(
     runtime: TestRuntime[Any], table: Table, moves: tuple[str, ...]
 ) -> None:
     await table.open(control=LONG)
@@ -116,6 +116,9 @@ async def test_what_not_both_have_moved_in_is_called_off_and_neither_claimed_nor
         refusal = await table.refused(table.match.act("ada", action))
         assert refusal.rule == "not-begun"
         assert action not in refusal.view.may
+    refusal = await table.refused(table.match.offer("ada", "draw", None))
+    assert refusal.rule == "not-begun"
+    assert "draw" not in refusal.view.may
     view = await table.match.act("ada", "abort")
 
     assert view.result is not None
