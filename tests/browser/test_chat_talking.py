@@ -166,6 +166,7 @@ async def test_nothing_is_cut_off_or_closed_to_anybody_on_any_screen(
     window = await enter(browser, server, "W" * 32, "x" * 32, **options)
     for text in ("long" * 100, "https://example.org/" + "path/" * 60, "/dice", "of mine"):
         await window.say(text)
+    await expect(window.messages).to_have_count(4)
     async with programs(server, "x" * 32) as others:
         await others.say(f"to you, @{'W' * 32}")
     await expect(window.message("to you")).to_have_count(1)

@@ -53,7 +53,7 @@ async def play(page: Page) -> None:
     await page.get_by_role("button", name="Go on").click()
     await page.get_by_role("button", name="Play", exact=True).click()
     await expect(page.locator("main .board").first).to_be_visible()
-    assert re.search(r"/game/\w+", page.url)
+    assert re.search(r"/game/[\w-]+", page.url)
 
 
 async def sell(page: Page) -> None:
