@@ -32,7 +32,7 @@ class Construction:
           sections have ended too, and never if one of them fails.
     """
 
-    is_passable = False
+    is_passable = False  # as an `Outlet`: what is sent meanwhile is kept
 
     def __init__(self, life: Activation, disk: Persistence, storage: Storage, env: Any) -> None:
         self._life = life

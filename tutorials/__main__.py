@@ -75,10 +75,10 @@ def _serve(port: int) -> int:
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port <= 65_535:
+        raise LookupError(f"{port} is no port: they go from 0 to 65535")
     try:
         return socket.create_server(("127.0.0.1", port))
-    except OverflowError:
-        raise LookupError(f"{port} is no port: they go from 0 to 65535") from None
     except OSError as refusal:
         if refusal.errno != errno.EADDRINUSE:
             raise

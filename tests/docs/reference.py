@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 import runtime
 from runtime import RuntimeConfig, errors
@@ -70,6 +70,9 @@ def _own(module: Any) -> list[str]:
 def _thing(name: str, thing: Any) -> Iterator[str]:
     if inspect.ismodule(thing):
         yield f"### `{name}`\n\n{_first(thing)}\n"
+        return
+    if get_origin(thing) is Literal:
+        yield f"### `{name}`\n\nOne of {', '.join(map(repr, get_args(thing)))}.\n"
         return
     if not inspect.isclass(thing) and not callable(thing):
         yield f"### `{name}`\n\nOne of {thing!r}.\n" if isinstance(thing, tuple) else ""

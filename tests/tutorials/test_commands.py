@@ -110,6 +110,16 @@ def test_what_stands_in_the_way_is_named(
         monkeypatch.setattr("sys.argv", ["tutorials", "serve", "--port", port])
         assert main() == 1
     assert f"port {port} is in use" in capsys.readouterr().err
+    for arguments, sentence in (
+        (["serve", "--port", "99999"], "99999 is no port: they go from 0 to 65535"),
+        (["check", "1", "2"], "step 2 of tutorial 1 has nothing to check; what can be checked: "),
+        (["check", "1", "70"], "tutorial 1 has no step or exercise '70'; what can be checked: "),
+        (["check", "", ""], "which tutorial, and which step? For example T=1 S=3"),
+        (["check", "7", "1"], "there is no tutorial '7', only 1 to 5"),
+    ):
+        monkeypatch.setattr("sys.argv", ["tutorials", *arguments])
+        assert main() == 1
+        assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tutorial", tutorials(), ids=lambda each: each.folder.name)

@@ -58,13 +58,12 @@ async def enter(
     """Take a name, if there is none yet, and go to the room."""
     form = {"name": data.get("name", ""), "room": data.get("room", "")}
     try:
-        known, name = request.user, form["name"]
-        wanted = NewGuest(name=name) if name or known is None else known
+        guest = request.user
+        wanted = NewGuest(name=form["name"]) if form["name"] or guest is None else None
         room = domain.room_name(form["room"])
-        if isinstance(wanted, NewGuest):  # counted only if the rest is fine
-            guest = admitted(request, wanted, newcomers, known)
-        else:
-            guest = wanted
+        if wanted is not None:  # counted only if the rest is fine
+            guest = admitted(request, wanted, newcomers, guest)
+        assert guest is not None, "whoever isn't known has to say a name"
     except (ValidationError, BadRoomName) as refusal:
         error = str(refusal) if isinstance(refusal, BadRoomName) else sentence_of(refusal)
         return await _home(request.user, directory, inboxes, status=422, error=error, **form)
